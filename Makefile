@@ -1,0 +1,59 @@
+# `make` lists the targets.  Everything lives in .venv; requirements*.lock say what is in it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(shell command -v uv 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: .venv/runtime ## set everything up and run the service
+	@exec $(BIN)/shortener serve
+
+test: check ## set everything up and run all checks and tests
+	@$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} -m "not campaign"
+
+check: .venv/development ## formatting, lint, types
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy --no-error-summary --strict shortener
+
+test-faults: .venv/development ## kill, stop and cut things under load, at length
+	@$(BIN)/python -m pytest -m campaign
+
+bench: .venv/development ## redirects and creations against plain Flask; memory; start
+	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks memory
+	@$(BIN)/python -m benchmarks start
+
+lock: .venv/development ## write requirements*.lock anew from pyproject.toml
+	@$(BIN)/python -m pip install -q uv
+	@$(call compile,--group build,requirements.lock)
+	@$(call compile,--group build --group dev,requirements-dev.lock)
+
+clean: ## remove what the other targets made, but no data
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis bench-results
+
+compile = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock" pyproject.toml $(1) -o $(2)
+
+ifdef UV
+install = $(UV) pip install -q --python $(BIN)/python
+else
+install = $(BIN)/python -m pip install -q --disable-pip-version-check
+endif
+
+.venv/runtime: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing what requirements.lock names into .venv" >&2
+	@$(install) --require-hashes -r requirements.lock
+	@$(install) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/development: requirements-dev.lock pyproject.toml .venv/runtime
+	@echo "installing what requirements-dev.lock names into .venv" >&2
+	@$(install) --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,25 @@
+"""A URL shortener whose click counts are exact.
+
+A module imports only from rows above its own (`tests/test_architecture.py` holds us to it).
+
+row 1  config       settings, parsed and checked once     errors     what can go wrong, with status
+       journal      the click journal: append, rotate     segments   the same files, read
+       children     processes that die with us            data_dir   the directory, its lock
+row 2  keys         every Redis key, in one table         codes      number -> code; alias rules
+       targets      where a link may point                cells      the hour and day of a click
+       connections  Redis clients from one URL
+row 3  site         what is fixed at the first start      links      make, find, list, delete
+       redirects    the decision, pure                    stats      ask about clicks
+       accounts     API keys and scopes                   tally      sums of clicks, applied once
+       aggregator   tails the journals, tidies up         health     named checks, in words
+row 4  web/         everything that knows HTTP
+row 5  app          wires it all on one screen
+row 6  embedded     the private Redis                     server     gunicorn and its worker
+       supervisor   starts and watches them               cli        the command
+       client       its calls to a server
+
+Follow one redirect: `web/edge.py` reads the request and coalesces look-ups, `links.py` knows the
+record, `redirects.py` decides, `journal.py` writes the click down; then the answer goes out.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,131 @@
+"""API keys and their scopes.  The store holds a key's SHA-256 and never the key.
+
+The id of a key is the beginning of that hash: it names the key in answers and in the links it made,
+and is the same again when a lost key is registered anew.
+"""
+
+import hashlib
+import os
+import secrets
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import redis
+
+from shortener import keys
+from shortener.errors import Forbidden, Unauthorized
+
+SCOPES = ("links:read", "links:write", "stats:read", "admin")
+_IMPLIED = {"admin": frozenset(SCOPES), "links:write": frozenset({"links:write", "links:read"})}
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+MAX_KEY = 128  # characters; a longer one is not looked up
+
+
+class Account(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A key, without its secret.  Times are seconds since 1970."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    created: int
+    expires: int | None = None
+    origin: str = "api"  # or `start`: made or set at the start of the server
+
+    def require(self, scope: str) -> None:
+        """Raises `Forbidden` unless one of the key's scopes is or implies `scope`."""
+        if not any(scope in _IMPLIED.get(own, {own}) for own in self.scopes):
+            raise Forbidden(f"This key lacks the scope {scope}.")
+
+
+_decode = msgspec.json.Decoder(Account).decode
+
+
+class Accounts:
+    """The keys of a site."""
+
+    def __init__(self, store: redis.Redis) -> None:
+        self._store = store
+
+    def authenticate(self, key: str, now: int) -> Account:
+        """The account of a key.  Raises `Unauthorized`, in the same words for unknown and expired.
+
+        A hash is looked up, never a key compared, so timing tells nothing about other keys.
+        """
+        if not key:
+            raise Unauthorized("Send an API key as `Authorization: Bearer sk_…`.")
+        record = None
+        if len(key) <= MAX_KEY:
+            record = cast("bytes | None", self._store.hget(keys.KEYS, _digest(key)))
+        if record is not None:
+            account = _decode(record)
+            if account.expires is None or now < account.expires:
+                return account
+        raise Unauthorized("This API key is unknown or has expired.")
+
+    def create(
+        self, name: str, scopes: Iterable[str], expires: int | None, now: int
+    ) -> tuple[Account, str]:
+        """A new key: its account, and the secret, which cannot be had again."""
+        key = _new_key()
+        account = Account(_digest(key)[:12], name, tuple(scopes), now, expires)
+        self._store.hset(keys.KEYS, _digest(key), msgspec.json.encode(account))
+        return account, key
+
+    def list(self) -> "list[Account]":
+        """All keys, oldest first."""
+        records = cast("dict[bytes, bytes]", self._store.hgetall(keys.KEYS))
+        return sorted(map(_decode, records.values()), key=lambda account: account.created)
+
+    def revoke(self, identity: str) -> bool:
+        """Delete the key with this id; False when there is none (any more)."""
+        for digest in cast("list[bytes]", self._store.hkeys(keys.KEYS)):
+            if digest.decode().startswith(identity) and len(identity) == 12:
+                return bool(self._store.hdel(keys.KEYS, digest))
+        return False
+
+    def admit_admin(self, setting: str, file: Path, now: int) -> str | None:
+        """See that there is an admin key; answers it when it was made just now.
+
+        `setting` is `SHORTENER_ADMIN_KEY`, which takes the place of an earlier one.  Without it the
+        key in `file` is registered again should the store have lost it, and made at the first start
+        of all: on a site that has an admin key already, another host makes no second one.
+        """
+        if setting:
+            self._replace_start_key(setting, now)
+            return None
+        if file.exists():
+            self._register(file.read_text("ascii").strip(), now)
+            return None
+        if any("admin" in account.scopes for account in self.list()):
+            return None
+        key = _new_key()
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(key + "\n")
+        self._register(key, now)
+        return key
+
+    def _register(self, key: str, now: int) -> None:
+        account = Account(_digest(key)[:12], "admin", ("admin",), now, origin="start")
+        self._store.hsetnx(keys.KEYS, _digest(key), msgspec.json.encode(account))
+
+    def _replace_start_key(self, key: str, now: int) -> None:
+        self._register(key, now)
+        records = cast("dict[bytes, bytes]", self._store.hgetall(keys.KEYS))
+        for digest, record in records.items():
+            if _decode(record).origin == "start" and digest.decode() != _digest(key):
+                self._store.hdel(keys.KEYS, digest)
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _new_key() -> str:
+    """`sk_`, 32 random characters (190 bits), and six that check them."""
+    body = "".join(secrets.choice(_DIGITS) for _ in range(32))
+    checksum = zlib.crc32(body.encode())
+    return f"sk_{body}" + "".join(_DIGITS[checksum // 62**place % 62] for place in range(6))

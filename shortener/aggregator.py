@@ -1,0 +1,279 @@
+"""The aggregator: tails the click journals of its host, has them tallied, tidies up.
+
+One for each host, enforced by a lock.  It knows nothing that it could not read again: where it goes
+on is what the marks in the store say, compared once a second and before a segment is deleted.  So
+it may be killed at any moment, and a store that went back in time is noticed although nobody
+clicks.  Segments are held for a while after they were applied, for just that case.
+"""
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+
+from shortener import connections, keys
+from shortener.cells import Cells
+from shortener.config import StartError
+from shortener.segments import Batch, HeldJournal, held_journals
+from shortener.tally import MAX_INCREMENTS, Increments, Tally
+
+POLL = 0.2  # seconds between two looks at the journals when there is nothing to do
+COMPARE = 1.0  # seconds between two looks at the marks
+HOLD = 15 * 60.0  # seconds that a segment is held after it was applied
+HOLD_TRACES = 24 * 3600.0  # seconds that the manifest of a finished journal is held
+FAILURES = 2  # times that a script may fail on the same clicks before they are set aside
+
+SITE_BUCKET = keys.bucket(keys.SITE_SUBJECT)
+
+log = logging.getLogger(__name__)
+
+
+class Status(msgspec.Struct):
+    """What `/-/ready` and `shortener check` know of the aggregator; counts are since its start."""
+
+    at: float = 0.0  # seconds since 1970: when it was last alive
+    store: bool = True  # whether the store answers
+    lag: int = 0  # bytes of journals not applied yet
+    applied: int = 0  # clicks
+    replayed: int = 0  # times that the store went back and journals were read again
+    lost: int = 0  # clicks, at most, that the store forgot and no journal holds any more
+    refused: int = 0  # increments that a cell refused
+    set_aside: int = 0  # clicks in batches that failed twice
+    damaged: int = 0  # bytes in journals that were no records
+    dropped: int = 0  # clicks that workers could not write down
+
+
+class Aggregator:
+    """Reads the journals in `data_dir`.  `step`, `compare` and `tidy` are its whole work."""
+
+    def __init__(self, tally: Tally, cells: Cells, data_dir: Path, host: str, limit: int) -> None:
+        self._tally, self._cells = tally, cells
+        self._data_dir, self._host, self._limit = data_dir, host, limit
+        self._marks: dict[str, dict[str, int]] = {}  # journal -> bucket -> offset
+        self._applied_at: dict[Path, float] = {}  # segment -> when it was seen wholly applied
+        self._failures: dict[tuple[str, str, int], int] = defaultdict(int)
+        self._lost: dict[str, int] = {}  # journal -> clicks
+        self.status = Status()
+
+    @property
+    def _journals(self) -> list[HeldJournal]:
+        return held_journals(self._data_dir / "journal")
+
+    def step(self) -> bool:
+        """Apply a stretch of every journal; whether there may be more."""
+        progress, lag = False, 0
+        for journal in self._journals:
+            if not journal.segments:
+                continue
+            alive = journal.alive()
+            if journal.name not in self._marks:
+                self._marks[journal.name] = self._tally.register(journal.name, journal.start)
+            progress |= self._catch_up(journal, alive)
+            lag += journal.segments[-1].end - min(self._marks[journal.name].values())
+        self.status.lag = lag
+        return progress
+
+    def _catch_up(self, journal: HeldJournal, alive: bool) -> bool:
+        """One batch for every group of buckets that stand at the same place."""
+        marks = self._marks[journal.name]
+        groups: dict[int, dict[str, int]] = defaultdict(dict)
+        for bucket, mark in marks.items():
+            groups[mark][bucket] = mark
+        progress = False
+        for mark, group in sorted(groups.items()):
+            if mark < journal.start:
+                self._skip_lost(journal, group, mark)
+                progress = True
+                continue
+            batch = journal.read(mark, alive)
+            if batch.end == mark:
+                continue
+            progress = True
+            self._apply(journal, group, mark, batch)
+        return progress
+
+    def _apply(self, journal: HeldJournal, group: dict[str, int], mark: int, batch: Batch) -> None:
+        batch, increments = self._fitting(batch)
+        applied = self._tally.apply(journal.name, group, batch.end, increments)
+        for bucket, answer in applied.items():
+            self._marks[journal.name][bucket] = answer.mark
+            self.status.refused += answer.refused
+            if answer.failure:
+                self._fail(journal, bucket, mark, batch, answer.failure)
+            elif bucket == SITE_BUCKET and answer.mark == batch.end:  # every click counts there
+                self.status.applied += len(batch.clicks)
+                self.status.damaged += batch.damaged
+
+    def _fitting(self, batch: Batch) -> tuple[Batch, Increments]:
+        """The front of the batch whose increments fit one script in every bucket."""
+        while True:
+            increments = Increments(batch.clicks, self._cells)
+            if increments.largest <= MAX_INCREMENTS or len(batch.clicks) < 2:
+                return batch, increments
+            half = len(batch.clicks) // 2
+            batch = Batch(batch.clicks[:half], batch.ends[:half], batch.ends[half - 1], 0)
+
+    def _fail(
+        self, journal: HeldJournal, bucket: str, mark: int, batch: Batch, failure: str
+    ) -> None:
+        """Count a failed script; the second time, set the clicks aside and go on behind them."""
+        key = (journal.name, bucket, mark)
+        self._failures[key] += 1
+        log.error("bucket %s refused clicks of %s at %d: %s", bucket, journal.name, mark, failure)
+        if self._failures[key] < FAILURES:
+            return
+        aside = self._data_dir / "set-aside"
+        aside.mkdir(mode=0o700, exist_ok=True)
+        file = aside / f"{journal.name}.{mark:020d}.{bucket}.json"
+        file.write_bytes(msgspec.json.encode(batch.clicks))
+        skipped = self._tally.apply(journal.name, {bucket: mark}, batch.end, None)[bucket]
+        if not skipped.failure:
+            self._marks[journal.name][bucket] = skipped.mark
+            self.status.set_aside += len(batch.clicks)
+            del self._failures[key]
+
+    def _skip_lost(self, journal: HeldJournal, group: dict[str, int], mark: int) -> None:
+        """The store stands before the oldest byte we hold: say what is lost, and go on."""
+        self._report_lost(journal, mark)
+        applied = self._tally.apply(journal.name, group, journal.start, None)
+        for bucket, answer in applied.items():
+            self._marks[journal.name][bucket] = answer.mark
+
+    def _report_lost(self, journal: HeldJournal, mark: int) -> None:
+        lost = journal.lost(mark)
+        if lost > self._lost.get(journal.name, 0):
+            log.error("the store forgot %d clicks of %s that are not held", lost, journal.name)
+            self._lost[journal.name] = lost
+            self.status.lost = sum(self._lost.values())
+
+    def compare(self) -> dict[str, dict[str, int]]:
+        """Look whether the store still stands where we left it; answers its marks."""
+        stored = self._tally.marks()
+        for journal, marks in self._marks.items():
+            behind = False
+            for bucket, mark in marks.items():
+                found = stored[bucket].get(journal)
+                behind |= found is None or found < mark
+                if found is not None:
+                    marks[bucket] = found
+            if behind:
+                self.status.replayed += 1
+                log.warning("the store went back in time: %s is read again", journal)
+        missing = [
+            journal
+            for journal, marks in self._marks.items()
+            if any(journal not in stored[bucket] for bucket in marks)
+        ]
+        for journal in missing:
+            del self._marks[journal]  # the next step registers it again
+        return stored
+
+    def tidy(self) -> None:
+        """Delete segments that were applied a while ago, and what is left of finished journals."""
+        stored = self.compare()
+        now = time.monotonic()
+        journals = self._journals
+        held = sum(segment.end - segment.start for j in journals for segment in j.segments)
+        for journal in journals:
+            applied = min(self._marks.get(journal.name, {"": 0}).values())
+            alive = journal.alive()
+            deletable = journal.segments[:-1] if alive else list(journal.segments)
+            for segment in deletable:
+                if segment.end > applied:
+                    break
+                since = self._applied_at.setdefault(segment.path, now)
+                if now - since < HOLD and held < self._limit // 2:
+                    break
+                held -= segment.end - segment.start
+                journal.delete(segment)
+                self._applied_at.pop(segment.path, None)
+            if not journal.segments and not alive:
+                marks = [stored[bucket].get(journal.name, 0) for bucket in stored]
+                self._report_lost(journal, min(marks))
+                self._forget(journal)
+        self._forget_traces(stored, {journal.name for journal in journals})
+        self.status.dropped = sum(journal.dropped() for journal in journals)
+
+    def _forget(self, journal: HeldJournal) -> None:
+        """First the files, then the marks: a mark without files is harmless, and not vice versa."""
+        if not journal.manifest() or time.time() - journal.last_change > HOLD_TRACES:
+            journal.forget()
+            self._tally.forget([journal.name])
+            self._marks.pop(journal.name, None)
+
+    def _forget_traces(self, stored: dict[str, dict[str, int]], held: set[str]) -> None:
+        """Remove marks of journals of this host that have no file any more."""
+        ours = {name for marks in stored.values() for name in marks if name.startswith(self._host)}
+        if gone := sorted(ours - held):
+            self._tally.forget(gone)
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; a store that is away is waited for."""
+        compared = tidied = 0.0
+        while not stop.is_set():
+            try:
+                busy = self.step()
+                if time.monotonic() - compared >= COMPARE:
+                    self.compare()
+                    compared = time.monotonic()
+                if time.monotonic() - tidied >= 10 * COMPARE:
+                    self.tidy()
+                    tidied = time.monotonic()
+                self.status.store = True
+            except connections.StoreError as error:
+                busy = False
+                if self.status.store:
+                    log.warning("the store is away, clicks wait in the journals: %s", error)
+                self.status.store = False
+                self._marks.clear()  # what was applied is the store's to say
+            self._report()
+            if not busy:
+                stop.wait(POLL)
+
+    def finish(self) -> None:
+        """Apply what is there, before a stop in order."""
+        try:
+            while self.step():
+                pass
+        except connections.StoreError as error:
+            log.warning("stopped before everything was applied; it will be: %s", error)
+        self._report(always=True)
+
+    def _report(self, always: bool = False) -> None:
+        """Rewrite the status file, once a second."""
+        if not always and time.time() - self.status.at < COMPARE:
+            return
+        self.status.at = time.time()
+        scratch = self._data_dir / "aggregator.tmp"
+        try:
+            scratch.write_bytes(msgspec.json.encode(self.status))
+            scratch.replace(self._data_dir / "aggregator.json")
+        except OSError as error:
+            log.warning("cannot write the status: %s", error)
+
+
+def read_status(data_dir: Path) -> Status | None:
+    """The last status an aggregator wrote on this host."""
+    try:
+        return msgspec.json.decode((data_dir / "aggregator.json").read_bytes(), type=Status)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def lock(data_dir: Path) -> int:
+    """The descriptor of the lock that makes it one aggregator a host.
+
+    Raises `StartError` when another one has it.
+    """
+    descriptor = os.open(data_dir / "aggregator.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StartError(f"an aggregator runs already on {data_dir}") from None
+    return descriptor

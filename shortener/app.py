@@ -1,0 +1,99 @@
+"""The wiring: settings in, an application out.
+
+`create_app` makes the Flask application, which serves the whole product under any WSGI host:
+`gunicorn 'shortener.app:create_app()'`.  `create_edge` puts the event loop in front of it.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+from flask import Flask
+
+from shortener import connections, data_dir, site
+from shortener.accounts import Accounts
+from shortener.cells import Cells
+from shortener.codes import Codes
+from shortener.config import Settings
+from shortener.journal import Journal
+from shortener.links import Links
+from shortener.stats import Stats
+from shortener.web import api, pages, problems
+from shortener.web import redirect as redirects
+from shortener.web.edge import Edge
+from shortener.web.records import Records
+
+
+def create_journal(settings: Settings) -> Journal:
+    """The click journal of this process."""
+    host = data_dir.prepare(settings.data_dir)
+    limit = settings.journal_limit << 20
+    return Journal(settings.data_dir / "journal", host, settings.journal_sync, limit)
+
+
+def create_app(settings: Settings | None = None, journal: Journal | None = None) -> Flask:
+    """The Flask application; a store that is away is asked again at need.
+
+    Raises `ConfigError` for settings that are wrong or contradict the stored data.
+    """
+    settings = settings or Settings.load()
+    journal = journal or create_journal(settings)
+    store = connections.sync(settings.redis_url)
+    links = Links(store, _codes(store, settings), settings.code_length)
+    cells = Cells(settings.timezone)
+    reserved: set[str] = set()
+
+    app = Flask("shortener.web", static_url_path="/-/static")
+    app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 365 * 24 * 3600  # seconds; asked with a version
+    problems.register(app)
+    pages.dress(app, _version(Path(str(app.static_folder))))
+    app.register_blueprint(pages.blueprint(store, settings))
+    app.register_blueprint(
+        api.blueprint(links, Stats(store, cells), Accounts(store), cells, settings, reserved)
+    )
+    app.register_blueprint(
+        redirects.blueprint(
+            links,
+            journal,
+            settings.case_sensitive,
+            settings.trusted_proxies,
+            settings.not_found_url,
+        )
+    )
+    reserved.update(rule.rule.split("/")[1].casefold() for rule in app.url_map.iter_rules())
+    return app
+
+
+def create_edge(settings: Settings) -> Edge:
+    """The ASGI application: redirects on the event loop, Flask behind it."""
+    journal = create_journal(settings)
+    flask = create_app(settings, journal)
+    records = Records(connections.for_redirects(settings.redis_url))
+    return Edge(flask, records, journal, settings.case_sensitive, settings.trusted_proxies)
+
+
+def _codes(store: redis.Redis, settings: Settings) -> Callable[[], Codes]:
+    """Makes the codes as soon as the store can tell the salt, and once."""
+
+    @functools.cache
+    def codes() -> Codes:
+        salt = site.settle(store, settings).salt
+        return Codes(salt, settings.code_length, settings.code_alphabet)
+
+    try:
+        codes()
+    except connections.StoreError as error:
+        if not connections.is_away(error):
+            raise
+    return codes
+
+
+def _version(static: Path) -> str:
+    """Changes when a static file does."""
+    digest = hashlib.sha256()
+    for path in sorted(static.iterdir()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]

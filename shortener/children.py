@@ -1,0 +1,54 @@
+"""Processes that we start: none outlives its parent, and Ctrl-C in a terminal reaches none of them.
+
+On Linux the kernel sees to the first (`prctl`): whatever kills the parent, the child is told.
+Elsewhere a child is only stopped by a parent that stops in order.
+"""
+
+import ctypes
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def start(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    descriptors: Sequence[int] = (),
+    output: int | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Start a process of its own session that gets SIGTERM when we are gone.
+
+    `descriptors` stay open in it; `output` is one that it writes to, instead of ours.
+    """
+    return subprocess.Popen(
+        command,
+        env=environ,
+        pass_fds=descriptors,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        stdout=output,
+        stderr=output,
+        preexec_fn=dying_with_parent(),  # one system call, looked up before the fork
+    )
+
+
+def stop(process: "subprocess.Popen[bytes]", patience: float) -> None:
+    """SIGTERM, and SIGKILL after `patience` seconds."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def dying_with_parent() -> Callable[[], None]:
+    """What a child calls to be told (SIGTERM) when its parent is gone."""
+    if sys.platform != "linux":
+        return lambda: None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))

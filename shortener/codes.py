@@ -1,0 +1,121 @@
+"""Codes: from a link's number to the few characters people see, and the rules of aliases.
+
+Hashids alone leaves a pattern: codes of numbers 22 apart share four of five characters.  So numbers
+are first shuffled among those whose codes are equally long, by a Feistel network keyed with the
+salt (Luby and Rackoff 1988; walking the cycle until a number of the same length comes out, Black
+and Rogaway 2002).  That hides the order from a reader; it does not protect.  Codes of eight
+characters and more do: their number is drawn from `secrets` over the whole length.
+
+The stored code is the truth: nothing is ever decoded, so salt, length and alphabet may change.
+"""
+
+import hashlib
+import secrets
+import unicodedata
+
+from hashids import Hashids
+
+from shortener.errors import Invalid
+
+RANDOM_FROM = 8  # characters; from this length on a code cannot be guessed
+MAX_ALIAS = 64  # characters, after normalisation
+_ROUNDS = 4  # of the Feistel network: enough to be a strong permutation (Luby and Rackoff)
+
+
+class Codes:
+    """Makes codes of at least `length` characters (5 to 32) from `alphabet`, ordered by `salt`."""
+
+    def __init__(self, salt: str, length: int, alphabet: str) -> None:
+        self._hashids = Hashids(salt=salt, min_length=length, alphabet=alphabet)
+        self._salt = hashlib.blake2b(salt.encode(), digest_size=32).digest()
+        self._length = length
+        self._base = _base(Hashids(salt=salt, alphabet=alphabet))
+
+    def encode(self, number: int) -> str:
+        """The code of a link's number (1 or more).  Different numbers have different codes."""
+        low, high = self._band(number)
+        return str(self._hashids.encode(low + self._shuffle(number - low, high - low)))
+
+    def draw(self, length: int) -> str:
+        """A random code of exactly `length` characters, which should be 8 or more."""
+        low = self._base ** (length - 2)
+        return str(self._hashids.encode(low + secrets.randbelow(low * (self._base - 1))))
+
+    def _band(self, number: int) -> tuple[int, int]:
+        """The numbers whose codes are as long as this one's, from and to (exclusive)."""
+        low, high = 0, int(self._base ** (self._length - 1))
+        while number >= high:
+            low, high = high, high * self._base
+        return low, high
+
+    def _shuffle(self, value: int, size: int) -> int:
+        """The place of `value` (0 <= value < size) in the salted order of those numbers."""
+        half = ((size - 1).bit_length() + 1) // 2
+        mask = (1 << half) - 1
+        while True:
+            left, right = value >> half, value & mask
+            for turn in range(_ROUNDS):
+                left, right = right, left ^ (self._round(turn, half, right) & mask)
+            value = left << half | right
+            if value < size:
+                return value
+
+    def _round(self, turn: int, half: int, value: int) -> int:
+        text = b"%d %d %d" % (turn, half, value)
+        digest = hashlib.blake2b(text, digest_size=8, key=self._salt).digest()
+        return int.from_bytes(digest, "little")
+
+
+def _base(hashids: Hashids) -> int:
+    """How many letters Hashids counts with: it sets some of the alphabet aside.
+
+    Without padding, codes of two characters are exactly those of the numbers below the base.
+    """
+    number = 1
+    while len(hashids.encode(number)) == 2:
+        number += 1
+    return number
+
+
+def normalise(code: str, case_sensitive: bool) -> str:
+    """The form in which a code or alias is stored and looked up."""
+    if code.isascii():
+        return code if case_sensitive else code.lower()
+    code = unicodedata.normalize("NFC", code)
+    return code if case_sensitive else unicodedata.normalize("NFC", code.casefold())
+
+
+def looks_like_code(code: str) -> bool:
+    """Whether a normalised name could be a code at all: cheap, before anything is looked up."""
+    if code.isascii():
+        bare = code.replace("-", "").replace("_", "")
+        return code[:1].isalnum() and len(code) <= MAX_ALIAS and (bare.isalnum() or not bare)
+    return not _fault(code)
+
+
+def check_alias(alias: str, case_sensitive: bool, reserved: frozenset[str]) -> str:
+    """The normalised form of a custom alias.  Raises `Invalid`, naming the field `code`."""
+    try:
+        alias.encode()
+    except UnicodeEncodeError:
+        raise Invalid.field("code", "is not valid Unicode text") from None
+    if len(alias) > 4 * MAX_ALIAS:
+        raise Invalid.field("code", f"must have 1 to {MAX_ALIAS} characters")
+    code = normalise(alias, case_sensitive)
+    if fault := _fault(code):
+        raise Invalid.field("code", fault)
+    if code.casefold() in reserved:
+        raise Invalid.field("code", f"{code} is the address of something else here")
+    return code
+
+
+def _fault(code: str) -> str:
+    if not 1 <= len(code) <= MAX_ALIAS:
+        return f"must have 1 to {MAX_ALIAS} characters"
+    if unicodedata.category(code[0])[0] != "L" and unicodedata.category(code[0]) != "Nd":
+        return "must start with a letter or digit"
+    for character in code:
+        kind = unicodedata.category(character)
+        if kind[0] not in "LM" and kind != "Nd" and character not in "-_":
+            return "may have letters, digits, combining marks, - and _ only"
+    return ""

@@ -1,0 +1,256 @@
+"""Settings: read from the environment once, strictly, into one frozen value.
+
+The fields of `Settings` are the table: each carries its default, its parser and a sentence for the
+documentation, and everything else (reading, refusing unknown names, the README's table) is driven
+by it.  A wrong setting stops the start; nothing is guessed, so a typo costs a restart, not a month.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+PREFIX = "SHORTENER_"
+CLIENT_NAMES = frozenset({"SERVER", "KEY"})  # read by the command line, not by the server
+# Kubernetes injects these for a service named `shortener`.
+INJECTED = re.compile(r"PORT(_.*)?|SERVICE_.*")
+
+DEFAULT_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no l, o, 0, 1: they look alike
+REDIRECT_STATUSES = (301, 302, 307, 308)
+
+
+class ConfigError(Exception):
+    """A setting that cannot be used; the message is one line and names it."""
+
+
+class StartError(Exception):
+    """Why a process cannot start although its settings are right; the message is one line."""
+
+
+class Setting(NamedTuple):
+    """One row of the table: `SHORTENER_{name}`."""
+
+    name: str
+    default: str
+    meaning: str
+    parse: Callable[[str], Any]
+
+
+def _plain(text: str) -> str:
+    return text
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text == "true"
+
+
+def _status(text: str) -> int:
+    return int(_one_of(*map(str, REDIRECT_STATUSES))(text))
+
+
+def _base_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http or https URL, such as https://arab.news")
+    if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("must be a scheme and a host alone, such as https://arab.news")
+    _ = parts.port  # raises ValueError when it is out of range
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _page_url(text: str) -> str:
+    if text and (urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname):
+        raise ValueError("must be an http or https URL")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be written in printable ASCII")
+    return text
+
+
+def _bind(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError("must be host:port, such as 127.0.0.1:8000")
+    return text
+
+
+def _redis_url(text: str) -> str:
+    if text and urlsplit(text).scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    return text
+
+
+def _timezone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be an IANA time zone, such as Asia/Riyadh") from None
+
+
+def _alphabet(text: str) -> str:
+    if len(set(text)) != len(text) or len(text) < 16 or not (text.isascii() and text.isalnum()):
+        raise ValueError("must be at least 16 different ASCII letters and digits")
+    return text
+
+
+def _secret(text: str) -> str:
+    if text and (len(text) < 16 or len(text) > 128 or not text.isascii() or not text.isprintable()):
+        raise ValueError("must be 16 to 128 printable ASCII characters")
+    return text
+
+
+def _directory(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _setting(default: str, meaning: str, parse: Callable[[str], Any] = _plain) -> Any:
+    return field(metadata={"default": default, "meaning": meaning, "parse": parse})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, parsed.  Raises nothing; `Settings.load` is how one is made."""
+
+    base_url: str = _setting(
+        "http://127.0.0.1:8000",
+        "what short links begin with; its host is the default domain",
+        _base_url,
+    )
+    bind: str = _setting("127.0.0.1:8000", "host and port to listen on; port 0 takes any", _bind)
+    workers: int = _setting(
+        "0", "gunicorn workers; 0 chooses by the number of processors", _whole(0, 256)
+    )
+    data_dir: Path = _setting(
+        "$XDG_DATA_HOME/shortener",
+        "embedded Redis, click journals, `admin-key`; `~/.local/share/shortener` without XDG",
+        _directory,
+    )
+    redis_url: str = _setting(
+        "", "`redis://`, `rediss://` or `unix://`; empty: the embedded server", _redis_url
+    )
+    redis_server: str = _setting(
+        "", "binary of the embedded server; empty: the bundled Valkey, else one on the PATH"
+    )
+    admin_key: str = _setting(
+        "", "an API key with every scope; empty: one is made at the first start", _secret
+    )
+    code_length: int = _setting(
+        "5", "least number of characters of a code; from 8 on codes are random", _whole(5, 32)
+    )
+    code_alphabet: str = _setting(DEFAULT_ALPHABET, "characters codes are made of", _alphabet)
+    code_salt: str = _setting(
+        "", "secret that orders the codes; empty: made at the first start and kept in Redis"
+    )
+    case_sensitive: bool = _setting(
+        "false", "tell `Abc` from `abc`; fixed at the first start", _flag
+    )
+    timezone: ZoneInfo = _setting(
+        "UTC", "whose days statistics keep; fixed at the first start", _timezone
+    )
+    redirect_status: int = _setting("302", "default of new links: 301, 302, 307 or 308", _status)
+    trusted_proxies: int = _setting(
+        "0", "how many proxies in front may be believed about the visitor's address", _whole(0, 16)
+    )
+    journal_sync: str = _setting(
+        "second",
+        "when clicks are forced to the disk: `never`, every `second`, or `always` before the "
+        "answer",
+        _one_of("never", "second", "always"),
+    )
+    journal_limit: int = _setting(
+        "4096",
+        "most megabytes of click journals on disk; clicks beyond it are counted as dropped",
+        _whole(1, 1_048_576),
+    )
+    home_url: str = _setting("", "where `/` leads; empty: a plain front page", _page_url)
+    not_found_url: str = _setting("", "where unknown codes lead; empty: a 404 page", _page_url)
+    block_private: bool = _setting(
+        "false", "refuse destinations with loopback, private or link-local addresses", _flag
+    )
+
+    @property
+    def domain(self) -> str:
+        """The default domain: the host of `base_url`, without port."""
+        return urlsplit(self.base_url).hostname or ""
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read `SHORTENER_…` (or `SHORTENER_…_FILE`) from `environ`.
+
+        Raises `ConfigError` for an unknown name, a bad value, or a file that cannot be read.
+        """
+        given = _given(environ)
+        _refuse_unknown(given)
+        values: dict[str, Any] = {}
+        for setting in SETTINGS:
+            text = given.get(setting.name) or _default(setting, environ)
+            try:
+                values[setting.name.lower()] = setting.parse(text)
+            except ValueError as error:
+                raise ConfigError(f"{PREFIX}{setting.name}: {error}") from None
+        return cls(**values)
+
+
+SETTINGS: tuple[Setting, ...] = tuple(
+    Setting(f.name.upper(), f.metadata["default"], f.metadata["meaning"], f.metadata["parse"])
+    for f in fields(Settings)
+)
+
+
+def _given(environ: Mapping[str, str]) -> dict[str, str]:
+    """Our part of the environment, without the prefix; `…_FILE` replaced by what is in the file."""
+    given: dict[str, str] = {}
+    for name, value in environ.items():
+        if not name.startswith(PREFIX):
+            continue
+        short = name.removeprefix(PREFIX)
+        if short.endswith("_FILE") and short.removesuffix("_FILE") in _names():
+            short = short.removesuffix("_FILE")
+            if PREFIX + short in environ:
+                raise ConfigError(f"{PREFIX}{short}: given twice, also as {name}")
+            try:
+                value = Path(value).read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(f"{name}: cannot read {value}: {error}") from None
+        given[short] = value
+    return given
+
+
+def _refuse_unknown(given: Iterable[str]) -> None:
+    for name in given:
+        if name not in _names() and name not in CLIENT_NAMES and not INJECTED.fullmatch(name):
+            raise ConfigError(f"{PREFIX}{name}: there is no such setting")
+
+
+def _names() -> frozenset[str]:
+    return frozenset(setting.name for setting in SETTINGS)
+
+
+def _default(setting: Setting, environ: Mapping[str, str]) -> str:
+    if setting.name != "DATA_DIR":
+        return setting.default
+    base = environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return f"{base}/shortener"

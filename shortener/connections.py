@@ -1,0 +1,47 @@
+"""Redis clients, each made here with its retries, timeouts and pool stated.
+
+redis-py 8 retries by default and would send an `INCR` or a whole script twice; here nothing is
+retried below the caller, who knows what may be repeated.
+"""
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+REDIRECT_TIMEOUT = 0.25  # seconds; what a visitor may wait for the store
+CALL_TIMEOUT = 2.0  # seconds; API calls and start
+BATCH_TIMEOUT = 10.0  # seconds; the aggregator, which nobody waits for
+
+StoreError = redis.RedisError
+_AWAY = ("MISCONF", "OOM", "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS")
+
+
+def sync(url: str, timeout: float = CALL_TIMEOUT) -> "redis.Redis":
+    """A thread-safe client; replies are bytes."""
+    return redis.Redis.from_url(
+        url,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        max_connections=64,
+    )
+
+
+def for_redirects(url: str) -> "redis.asyncio.Redis":
+    """A client for the event loop; whatever takes longer than `REDIRECT_TIMEOUT` fails."""
+    return redis.asyncio.Redis.from_url(
+        url,
+        retry=AsyncRetry(NoBackoff(), 0),
+        socket_timeout=REDIRECT_TIMEOUT,
+        socket_connect_timeout=REDIRECT_TIMEOUT,
+        max_connections=4,
+    )
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the store cannot be reached, or cannot write at the moment: not our mistake."""
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        return True
+    return isinstance(error, redis.ResponseError) and str(error).lstrip("-").startswith(_AWAY)

@@ -1,0 +1,65 @@
+"""The data directory: made, checked, and its identity.
+
+admin-key         the API key made at the first start
+host              random identity; journals bear it, so that hosts may share a store
+journal/          the click journals of this host
+redis/            the embedded server's files
+aggregator.json   what the aggregator reports      aggregator.lock   one aggregator a host
+serve.lock        one `shortener serve` a directory
+address           where the running server listens
+"""
+
+import fcntl
+import os
+import secrets
+import time
+from pathlib import Path
+
+from shortener.config import ConfigError, StartError
+
+LOCK_PATIENCE = 1.5  # seconds: the children of a killed server need a moment to die
+
+
+def prepare(directory: Path) -> str:
+    """Make the directory and what must be in it; answers the host's identity.
+
+    Raises `ConfigError` when it cannot be written.
+    """
+    try:
+        (directory / "journal").mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(f"no permission to write {directory}")
+        return _identity(directory / "host")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"SHORTENER_DATA_DIR: cannot use {directory}: {reason}") from None
+
+
+def lock(directory: Path) -> int:
+    """The descriptor of the directory's lock, to be kept open.  Raises `StartError`."""
+    descriptor = os.open(directory / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            os.close(descriptor)
+            raise StartError(f"another server uses the data directory {directory}") from None
+        return descriptor
+
+
+def _identity(file: Path) -> str:
+    """What the file says; the first of several processes writes it."""
+    if not file.exists():
+        scratch = file.with_suffix(f".{secrets.token_hex(4)}")
+        scratch.write_text(secrets.token_hex(4))
+        try:
+            os.link(scratch, file)
+        except FileExistsError:
+            pass
+        finally:
+            scratch.unlink()
+    return file.read_text().strip()

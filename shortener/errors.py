@@ -1,0 +1,108 @@
+"""What can go wrong, each with a status, a name and a sentence.
+
+Raised anywhere, rendered in one place (`web/problems.py`): problem+json (RFC 9457) for clients, a
+page for people.  `PROBLEMS` is the table behind `/-/errors` and the README.
+"""
+
+from typing import ClassVar, NamedTuple
+
+
+class FieldError(NamedTuple):
+    """One entry of a problem's `errors`: which field, and what is wrong with it."""
+
+    field: str
+    message: str
+
+
+class Problem(Exception):
+    """Base of all errors that a client is told about."""
+
+    slug: ClassVar[str]
+    status: ClassVar[int]
+    title: ClassVar[str]
+    meaning: ClassVar[str]
+    retry_after: ClassVar[int | None] = None  # seconds
+
+    def __init__(self, detail: str = "", fields: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(detail or self.meaning)
+        self.detail = detail or self.meaning
+        self.fields = fields
+
+
+class Invalid(Problem):
+    slug, status, title = "invalid", 422, "Invalid request"
+    meaning = "A field of the body or the query does not validate; `errors` names it."
+
+    @classmethod
+    def field(cls, field: str, message: str) -> "Invalid":
+        """The common case: one field, one message."""
+        return cls(f"{field}: {message}" if field else message, (FieldError(field, message),))
+
+
+class CodeTaken(Problem):
+    slug, status, title = "code-taken", 409, "Code already taken"
+    meaning = "Another link has this code."
+
+
+class CodesExhausted(Problem):
+    slug, status, title = "codes-exhausted", 503, "No free code found"
+    meaning = "No free code was found in many tries; raise CODE_LENGTH."
+
+
+class NotFound(Problem):
+    slug, status, title = "not-found", 404, "Not found"
+    meaning = "There is nothing at this address."
+
+
+class LinkNotFound(Problem):
+    slug, status, title = "link-not-found", 404, "No such link"
+    meaning = "There is no link with this code."
+
+
+class LinkExpired(Problem):
+    slug, status, title = "link-expired", 410, "Link expired"
+    meaning = "The link has expired and leads nowhere any more."
+
+
+class Unauthorized(Problem):
+    slug, status, title = "unauthorized", 401, "API key required"
+    meaning = "The request has no API key, or one that is unknown or expired."
+
+
+class Forbidden(Problem):
+    slug, status, title = "forbidden", 403, "Not allowed"
+    meaning = "The API key lacks the scope that this call needs."
+
+
+class MethodNotAllowed(Problem):
+    slug, status, title = "method-not-allowed", 405, "Method not allowed"
+    meaning = "This address does not answer to this method."
+
+
+class BadRequest(Problem):
+    slug, status, title = "bad-request", 400, "Bad request"
+    meaning = "The request is not valid HTTP, or lacks what this address needs."
+
+
+class TooLarge(Problem):
+    slug, status, title = "too-large", 413, "Body too large"
+    meaning = "The body is larger than the limit of 1 MiB."
+
+
+class TooSlow(Problem):
+    slug, status, title = "too-slow", 408, "Body too slow"
+    meaning = "The body did not arrive within 15 seconds."
+
+
+class StoreAway(Problem):
+    slug, status, title = "store-away", 503, "Store unavailable"
+    meaning = "Redis cannot be reached or cannot write at the moment; nothing was changed."
+    retry_after = 1
+
+
+class Internal(Problem):
+    slug, status, title = "internal", 500, "Internal error"
+    meaning = "Something went wrong on our side; the log says what."
+
+
+PROBLEMS: tuple[type[Problem], ...] = tuple(Problem.__subclasses__())

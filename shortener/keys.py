@@ -1,0 +1,63 @@
+"""Every key in Redis is spelled here and nowhere else.
+
+    key                    type    written by  holds                              expires
+    site                   hash    site        what is fixed at the first start   never
+    number                 string  links       the number of the newest link      never
+    keys                   hash    accounts    SHA-256 of an API key -> its JSON  never
+    l:{b}:NAME             string  links       a link: its record, JSON           never
+    i:{b}                  zset    links       names, scored by link number       never
+    marks:{b}              hash    tally       journal -> offset applied so far   with journal
+    t:{b}:SUBJECT          hash    tally       totals: c clicks, at last click    with the link
+    q:{b}:SUBJECT:WEEK     hash    tally       clicks by quarter of an hour       35 days
+    d:{b}:SUBJECT:YEAR     hash    tally       clicks by day of the site's zone   800 days
+
+`b` is the bucket, one of sixteen hash tags whose slots lie in the middle of the sixteen equal parts
+of a cluster's 16,384.  Everything that belongs to a link lies in the bucket of its name, so one
+script may touch the link, its statistics and the marks together.  A subject is what clicks are
+counted for: a link (its number), a tag (`#tag`) or the site (`*`); the latter two lie in the bucket
+of their own name.
+"""
+
+import zlib
+
+BUCKETS = (
+    "18", "5x", "dj", "3r", "d2", "pv", "uh", "iy", "ly", "h9", "uv", "q6", "9s", "5f", "dt", "ha",
+)  # fmt: skip
+
+SITE = "site"
+NUMBER = "number"
+KEYS = "keys"
+SITE_SUBJECT = "*"
+
+
+def bucket(name: str) -> str:
+    """The bucket of a link's name, or of the subject of a tag or the site."""
+    return BUCKETS[zlib.crc32(name.encode()) % len(BUCKETS)]
+
+
+def tag_subject(tag: str) -> str:
+    return f"#{tag}"
+
+
+def link(name: str) -> str:
+    return f"l:{{{bucket(name)}}}:{name}"
+
+
+def index(in_bucket: str) -> str:
+    return f"i:{{{in_bucket}}}"
+
+
+def marks(in_bucket: str) -> str:
+    return f"marks:{{{in_bucket}}}"
+
+
+def totals(in_bucket: str, subject: str) -> str:
+    return f"t:{{{in_bucket}}}:{subject}"
+
+
+def quarters(in_bucket: str, subject: str, week: int) -> str:
+    return f"q:{{{in_bucket}}}:{subject}:{week}"
+
+
+def days(in_bucket: str, subject: str, year: int) -> str:
+    return f"d:{{{in_bucket}}}:{subject}:{year}"

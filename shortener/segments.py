@@ -1,0 +1,181 @@
+"""The click journals of a host, as their reader sees them.
+
+An offset counts the bytes of a journal from its beginning, over all its segments.  What does not
+check at the end of a live journal is *not yet*; anywhere else it is damage: it is skipped, and
+said.  Of a segment that is deleted the number of clicks stays behind in a manifest, so that a store
+that has gone back further than the files reach can be told what that cost.
+"""
+
+import fcntl
+import os
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from shortener.journal import FRAME, MAX_BODY, Click
+
+READ_BYTES = 1024 * 1024  # at most so much at a time: about 6,000 clicks
+
+_decode = msgspec.msgpack.Decoder(Click).decode
+
+
+class Segment(NamedTuple):
+    """One file of a journal; `start` is the offset of its first byte."""
+
+    path: Path
+    start: int
+
+    @property
+    def end(self) -> int:
+        """Offset behind its last byte, as of now."""
+        return self.start + self.path.stat().st_size
+
+
+class Batch(NamedTuple):
+    """Clicks in order with the offset behind each, the offset to go on from, and what was bad."""
+
+    clicks: list[Click]
+    ends: list[int]
+    end: int
+    damaged: int  # bytes
+
+
+class HeldJournal:
+    """One journal's files.  `segments` are in order and may be empty when only traces are left."""
+
+    def __init__(self, directory: Path, name: str, starts: list[int]) -> None:
+        self.directory, self.name = directory, name
+        self.segments = [
+            Segment(directory / f"{name}.{start:020d}.clicks", start) for start in sorted(starts)
+        ]
+
+    @property
+    def start(self) -> int:
+        """Offset of the oldest byte still held; 0 when none is."""
+        return self.segments[0].start if self.segments else 0
+
+    def alive(self) -> bool:
+        """Whether the worker that writes it still lives (holds the lock)."""
+        try:
+            descriptor = os.open(self._owner, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def dropped(self) -> int:
+        """Clicks that its worker could not keep."""
+        try:
+            return int(self._owner.read_text() or 0)
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def read(self, offset: int, alive: bool) -> Batch:
+        """Clicks from `offset` on, at most `READ_BYTES` of one segment.
+
+        `alive` must have been asked before: a worker may write its last click and die in between.
+        """
+        index = max(i for i, segment in enumerate(self.segments) if segment.start <= offset)
+        segment = self.segments[index]
+        following = self.segments[index + 1 :]
+        with segment.path.open("rb") as file:
+            file.seek(offset - segment.start)
+            data = file.read(READ_BYTES)
+            at_end = len(data) < READ_BYTES
+        clicks, ends, used, damaged = _parse(data, offset)
+        end = offset + used
+        if at_end and following:
+            return Batch(clicks, ends, following[0].start, damaged + len(data) - used)
+        if at_end and not alive:
+            return Batch(clicks, ends, offset + len(data), damaged + len(data) - used)
+        if not used and not at_end:  # a megabyte without a record in front: nothing to hold on to
+            end = following[0].start if following else segment.end
+            damaged = end - offset
+        return Batch(clicks, ends, end, damaged)
+
+    def delete(self, segment: Segment) -> None:
+        """Delete the oldest segment; its number of clicks stays in the manifest."""
+        manifest = self.manifest()
+        manifest[str(segment.start)] = (segment.end, _count(segment.path.read_bytes()))
+        scratch = self._manifest.with_suffix(".tmp")
+        scratch.write_bytes(msgspec.json.encode(manifest))
+        scratch.replace(self._manifest)
+        segment.path.unlink()
+        self.segments.remove(segment)
+
+    def manifest(self) -> dict[str, tuple[int, int]]:
+        """By the start of each deleted segment: its end, and how many clicks were in it."""
+        try:
+            return msgspec.json.decode(self._manifest.read_bytes(), type=dict[str, tuple[int, int]])
+        except (FileNotFoundError, msgspec.DecodeError):
+            return {}
+
+    def lost(self, offset: int) -> int:
+        """How many clicks, at most, were in deleted segments at `offset` or behind it."""
+        return sum(clicks for end, clicks in self.manifest().values() if end > offset)
+
+    def forget(self) -> None:
+        """Delete what is left of a journal whose segments are gone."""
+        for path in (self._owner, self._manifest):
+            path.unlink(missing_ok=True)
+
+    @property
+    def last_change(self) -> float:
+        """When the journal or its manifest last changed, in seconds since 1970."""
+        paths = [self._manifest, self._owner, *(segment.path for segment in self.segments)]
+        return max((path.stat().st_mtime for path in paths if path.exists()), default=0.0)
+
+    @property
+    def _owner(self) -> Path:
+        return self.directory / f"{self.name}.owner"
+
+    @property
+    def _manifest(self) -> Path:
+        return self.directory / f"{self.name}.json"
+
+
+def held_journals(directory: Path) -> list[HeldJournal]:
+    """All journals of which a file is left in `directory`."""
+    starts: dict[str, list[int]] = {}
+    for path in directory.iterdir():
+        name, _, rest = path.name.partition(".")
+        if rest in ("owner", "json"):
+            starts.setdefault(name, [])
+        elif rest.endswith(".clicks") and rest.removesuffix(".clicks").isdecimal():
+            starts.setdefault(name, []).append(int(rest.removesuffix(".clicks")))
+    return [HeldJournal(directory, name, found) for name, found in sorted(starts.items())]
+
+
+def _parse(data: bytes, offset: int) -> tuple[list[Click], list[int], int, int]:
+    """The whole records at the front of `data`: clicks, ends, bytes used, damaged bytes inside."""
+    clicks: list[Click] = []
+    ends: list[int] = []
+    at = damaged = 0
+    view = memoryview(data)
+    while at + FRAME.size <= len(data):
+        length, checksum = FRAME.unpack_from(data, at)
+        end = at + FRAME.size + length
+        if not 0 < length <= MAX_BODY or end > len(data):
+            break
+        body = view[at + FRAME.size : end]
+        if zlib.crc32(body) != checksum:
+            break
+        try:
+            clicks.append(_decode(body))
+            ends.append(offset + end)
+        except msgspec.MsgspecError:  # whole, but not a click: step over it
+            damaged += end - at
+        at = end
+    return clicks, ends, at, damaged
+
+
+def _count(data: bytes) -> int:
+    clicks, *_ = _parse(data, 0)
+    return len(clicks)

@@ -1,0 +1,45 @@
+"""What is fixed at the first start: salt, case, time zone.
+
+Whoever comes first writes each value (`HSETNX`); everyone reads what is there.  A later start with
+other settings is refused where going on would break links or statistics.  The salt may be changed
+by setting it: stored codes are never decoded.
+"""
+
+import secrets
+from typing import NamedTuple, cast
+
+import redis
+
+from shortener import keys
+from shortener.config import ConfigError, Settings
+
+SCHEMA = "1"  # of all that is stored; a later program says which it can read
+
+
+class Site(NamedTuple):
+    """The facts every process of the site agrees on."""
+
+    salt: str
+
+
+def settle(store: redis.Redis, settings: Settings) -> Site:
+    """Fix what is not fixed yet.  Raises `ConfigError` when the settings contradict the data."""
+    wanted = {
+        "schema": SCHEMA,
+        "case_sensitive": str(settings.case_sensitive).lower(),
+        "timezone": settings.timezone.key,
+        "salt": settings.code_salt or secrets.token_urlsafe(32),
+    }
+    pipeline = store.pipeline(transaction=True)
+    for field, value in wanted.items():
+        pipeline.hsetnx(keys.SITE, field, value)
+    pipeline.hgetall(keys.SITE)
+    stored = cast("dict[bytes, bytes]", pipeline.execute()[-1])
+    fixed = {field.decode(): value.decode() for field, value in stored.items()}
+    for field in ("schema", "case_sensitive", "timezone"):
+        if fixed[field] != wanted[field]:
+            name = "the data" if field == "schema" else f"SHORTENER_{field.upper()}"
+            raise ConfigError(
+                f"{name}: is {wanted[field]}, but the data was made with {fixed[field]}"
+            )
+    return Site(settings.code_salt or fixed["salt"])

@@ -1,0 +1,202 @@
+"""The tally: clicks are summed up and applied to the store, exactly once.
+
+Each bucket remembers how far each journal has been applied: the mark, an offset, in the same slot
+as the counters and moved in the same atomic step.  `APPLY` does nothing unless the mark is where
+the sender believes it to be, and always answers where it is: a lost reply, a retry, two aggregators
+by mistake and a store that went back in time are all the same case, and the sender goes on from the
+answer.
+
+Scripts do not roll back.  So the mark moves first (a store that cannot write refuses that, and
+nothing has happened), and an increment that its cell refuses, because someone put another type
+there, is left out and reported; it is not tried for ever.  A script takes about a microsecond for
+an increment and redirects wait behind it, hence `MAX_INCREMENTS`.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import msgspec
+import redis
+
+from shortener import connections, keys
+from shortener.cells import Cells
+from shortener.journal import Click
+
+MAX_INCREMENTS = 800  # in one script: about a millisecond
+UNKNOWN = -1  # the mark of a journal that a bucket has not heard of
+
+# KEYS[1] the bucket's marks  KEYS[2] the bucket's index of links
+# ARGV[1] journal  ARGV[2] the mark as the sender knows it  ARGV[3] the mark afterwards
+# ARGV[4] MessagePack: [[code, number, [[key, expires, field, by, field, by...]...], totals, at]...]
+# `number` 0 means a subject that is no link.  A link's group is left out when the link is gone or
+# its code is another's.  Answers the mark, and how many increments were refused.
+APPLY = """
+local mark = redis.call('HGET', KEYS[1], ARGV[1])
+if not mark then return {-1, 0} end
+if mark ~= ARGV[2] then return {tonumber(mark), 0} end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+local refused = 0
+for _, group in ipairs(cmsgpack.unpack(ARGV[4])) do
+  local code, number, cells, totals, at = group[1], group[2], group[3], group[4], group[5]
+  if number == 0 or tonumber(redis.call('ZSCORE', KEYS[2], code) or -1) == number then
+    for _, cell in ipairs(cells) do
+      local fresh = false
+      for i = 3, #cell, 2 do
+        local count = redis.pcall('HINCRBY', cell[1], cell[i], cell[i + 1])
+        if type(count) == 'table' then refused = refused + cell[i + 1] end
+        if count == cell[i + 1] then fresh = true end
+      end
+      if fresh and cell[2] > 0 then redis.call('EXPIREAT', cell[1], cell[2]) end
+    end
+    local last = redis.pcall('HGET', totals, 'at')
+    if type(last) ~= 'table' and (not last or tonumber(last) < at) then
+      redis.call('HSET', totals, 'at', string.format('%.0f', at))
+    end
+  end
+end
+return {tonumber(ARGV[3]), refused}
+"""
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Applied(NamedTuple):
+    """Where a bucket stands after an apply, how many increments its cells refused, and what the
+    script failed with, if it did: then the mark is the old one."""
+
+    mark: int
+    refused: int = 0
+    failure: str = ""
+
+
+class _Group:
+    """The increments of one subject: field by key, and the time of its last click."""
+
+    __slots__ = ("cells", "code", "last", "number", "totals")
+
+    def __init__(self, code: str, number: int, totals: str) -> None:
+        self.code, self.number, self.totals = code, number, totals
+        self.cells: dict[tuple[str, int], dict[str | int, int]] = {}
+        self.last = 0
+
+    def add(self, key: str, expires: int, field: str | int) -> None:
+        fields = self.cells.setdefault((key, expires), {})
+        fields[field] = fields.get(field, 0) + 1
+
+    @property
+    def increments(self) -> int:
+        return 2 + sum(map(len, self.cells.values()))
+
+    def packed(self) -> list[object]:
+        cells = [
+            [key, expires, *(part for item in fields.items() for part in item)]
+            for (key, expires), fields in self.cells.items()
+        ]
+        return [self.code, self.number, cells, self.totals, self.last]
+
+
+class Increments:
+    """What a stretch of a journal adds, by bucket and subject."""
+
+    def __init__(self, clicks: Sequence[Click], cells: Cells) -> None:
+        self._cells = cells
+        self._groups: dict[str, dict[str, _Group]] = defaultdict(dict)
+        for click in clicks:
+            self._add(keys.bucket(click.code), click.code, click.number, str(click.number), click)
+            self._add(keys.bucket(keys.SITE_SUBJECT), "", 0, keys.SITE_SUBJECT, click)
+            for tag in click.tags:
+                subject = keys.tag_subject(tag)
+                self._add(keys.bucket(subject), "", 0, subject, click)
+
+    def _add(self, bucket: str, code: str, number: int, subject: str, click: Click) -> None:
+        group = self._groups[bucket].get(subject)
+        if group is None:
+            group = _Group(code, number, keys.totals(bucket, subject))
+            self._groups[bucket][subject] = group
+        quarter, day = self._cells.quarter(click.at), self._cells.day(click.at)
+        group.add(group.totals, 0, "c")
+        group.add(keys.quarters(bucket, subject, quarter.period), quarter.expires, quarter.field)
+        group.add(keys.days(bucket, subject, day.period), day.expires, day.field)
+        group.last = max(group.last, click.at)
+
+    @property
+    def largest(self) -> int:
+        """Increments in the fullest bucket."""
+        return max(
+            (
+                sum(group.increments for group in groups.values())
+                for groups in self._groups.values()
+            ),
+            default=0,
+        )
+
+    def packed(self, bucket: str) -> bytes:
+        """The script's fourth argument."""
+        groups = self._groups.get(bucket, {})
+        return _pack([group.packed() for group in groups.values()])
+
+
+class Tally:
+    """The store's end of the counting."""
+
+    def __init__(self, store: redis.Redis) -> None:
+        self._store = store
+        self._script = store.register_script(APPLY)
+
+    def register(self, journal: str, start: int) -> dict[str, int]:
+        """See that every bucket knows the journal, from `start` on if it did not; its marks.
+
+        Whoever comes first writes the mark; a missing one is never taken for zero by `APPLY`.
+        """
+        pipeline = self._store.pipeline(transaction=False)
+        for bucket in keys.BUCKETS:
+            pipeline.hsetnx(keys.marks(bucket), journal, start)
+            pipeline.hget(keys.marks(bucket), journal)
+        marks = cast("list[bytes]", pipeline.execute()[1::2])
+        return dict(zip(keys.BUCKETS, map(int, marks), strict=True))
+
+    def marks(self) -> dict[str, dict[str, int]]:
+        """By bucket, how far each journal has been applied."""
+        pipeline = self._store.pipeline(transaction=False)
+        for bucket in keys.BUCKETS:
+            pipeline.hgetall(keys.marks(bucket))
+        answers = cast("list[dict[bytes, bytes]]", pipeline.execute())
+        return {
+            bucket: {journal.decode(): int(mark) for journal, mark in answer.items()}
+            for bucket, answer in zip(keys.BUCKETS, answers, strict=True)
+        }
+
+    def apply(
+        self, journal: str, marks: dict[str, int], end: int, increments: Increments | None
+    ) -> dict[str, Applied]:
+        """Apply to the buckets of `marks`, which stand there, what brings them to `end`.
+
+        Each bucket answers for itself; one that answers another mark than `end` has changed
+        nothing.  Raises the store's errors, after which nothing is known: ask again.
+        """
+        pipeline = self._store.pipeline(transaction=False)
+        for bucket, mark in marks.items():
+            packed = increments.packed(bucket) if increments else _pack([])
+            self._script(
+                keys=[keys.marks(bucket), keys.index(bucket)],
+                args=[journal, mark, end, packed],
+                client=pipeline,
+            )
+        answers = pipeline.execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, Exception) and connections.is_away(answer):
+                raise answer
+        return {
+            bucket: Applied(mark, failure=str(answer))
+            if isinstance(answer, Exception)
+            else Applied(*answer)
+            for (bucket, mark), answer in zip(marks.items(), answers, strict=True)
+        }
+
+    def forget(self, journals: Sequence[str]) -> None:
+        """Remove the marks of journals that no longer exist."""
+        pipeline = self._store.pipeline(transaction=False)
+        for bucket in keys.BUCKETS:
+            pipeline.hdel(keys.marks(bucket), *journals)
+        pipeline.execute()

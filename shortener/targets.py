@@ -1,0 +1,63 @@
+"""Where a link may point: read as browsers read it (the WHATWG URL Standard), stored as `href`.
+
+What a browser would follow somewhere else than a person reads (userinfo, control characters) is
+refused, and so is everything that is not http or https.  We never connect to a destination.
+"""
+
+import ipaddress
+from collections.abc import Collection
+
+import can_ada
+
+from shortener.errors import Invalid
+
+MAX_URL = 8_192  # bytes, after normalisation
+
+
+def check(url: str, own_hosts: Collection[str], block_private: bool, field: str = "url") -> str:
+    """The normalised destination.  Raises `Invalid`, naming `field`.
+
+    `own_hosts` are the hosts of short links: a destination there would lead in a circle.
+    """
+    if len(url) > 4 * MAX_URL:
+        raise Invalid.field(field, f"must have at most {MAX_URL} bytes")
+    if any(_is_control(character) for character in url):
+        raise Invalid.field(field, "must not have control characters")
+    try:
+        parsed = can_ada.parse(url)
+    except (ValueError, TypeError, UnicodeEncodeError):
+        raise Invalid.field(field, "is not a URL, such as https://example.com/page") from None
+    if parsed.protocol not in ("http:", "https:"):
+        raise Invalid.field(field, "must begin with http:// or https://")
+    if parsed.has_credentials():
+        raise Invalid.field(field, "must not have a user name or password")
+    host = parsed.hostname.rstrip(".")
+    if not host:
+        raise Invalid.field(field, "must have a host")
+    if host in own_hosts:
+        raise Invalid.field(field, "must not point to this shortener: it would lead in a circle")
+    if block_private and _is_private(host):
+        raise Invalid.field(field, "must not point to a private address")
+    href = str(parsed.href)
+    if len(href) > MAX_URL:
+        raise Invalid.field(field, f"must have at most {MAX_URL} bytes")
+    return href
+
+
+def _is_control(character: str) -> bool:
+    """C0, DEL, C1, and halves of surrogate pairs."""
+    number = ord(character)
+    return number < 0x20 or 0x7F <= number <= 0x9F or 0xD800 <= number <= 0xDFFF
+
+
+def _is_private(host: str) -> bool:
+    """Whether a host, as the URL parser spells it, is or names an address that is not public."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return not address.is_global or address.is_multicast

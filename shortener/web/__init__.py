@@ -1,0 +1,12 @@
+"""Everything that knows HTTP.
+
+edge      the event loop: answers redirects, hands everything else to Flask
+bridge    a WSGI application on the event loop
+records   link records for the edge: coalesced reads, and a cache for when Redis is away
+visitor   what a request says about its visitor
+redirect  the same redirect under Flask
+api       /api/v1
+bodies    what requests may carry and answers look like
+pages     the front page, errors, files, health
+problems  one shape for every error
+"""

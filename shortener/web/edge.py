@@ -1,0 +1,96 @@
+"""The edge: the event loop answers plain redirects, Flask everything else.
+
+A redirect is: look the code up (shared with whoever asks in the same turn), decide, write the click
+down, answer.  In that order: what was answered is in the journal.  Whatever is not a plain redirect
+goes to Flask together with what the look-up found, so nothing is asked twice.
+"""
+
+import asyncio
+import time
+from wsgiref.types import WSGIApplication
+
+from shortener.codes import looks_like_code, normalise
+from shortener.errors import Problem, StoreAway
+from shortener.journal import Journal
+from shortener.links import Link
+from shortener.redirects import decide
+from shortener.web.bridge import Bridge, Receive, Scope, Send
+from shortener.web.records import Records
+from shortener.web.redirect import CACHE_CONTROL, LOOKUP
+from shortener.web.visitor import click, is_counted
+
+_HEADERS = [(b"cache-control", CACHE_CONTROL.encode()), (b"content-length", b"0")]
+_EMPTY = {"type": "http.response.body", "body": b""}
+
+
+class Edge:
+    """The ASGI application in front of `flask`."""
+
+    def __init__(
+        self,
+        flask: WSGIApplication,
+        records: Records,
+        journal: Journal,
+        case_sensitive: bool,
+        trusted_proxies: int,
+    ) -> None:
+        self._bridge = Bridge(flask)
+        self._records, self._journal = records, journal
+        self._case_sensitive, self._trusted_proxies = case_sensitive, trusted_proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            name = self._code(scope)
+            if name is None:
+                await self._bridge(scope, receive, send)
+            else:
+                await self._follow(name, scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    def _code(self, scope: Scope) -> str | None:
+        """The normalised code that the request asks for; None when it is for Flask alone."""
+        path: str = scope["path"]
+        if scope["method"] not in ("GET", "HEAD") or path.find("/", 1) > 0:
+            return None
+        name = normalise(path[1:], self._case_sensitive)
+        return name if looks_like_code(name) else None
+
+    async def _follow(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        found: Link | StoreAway | None = None
+        try:
+            link = found = await self._records.find(name)
+            at = time.time_ns() // 1_000_000
+            redirect = decide(link, at)
+        except Problem as problem:
+            found = problem if isinstance(problem, StoreAway) else found
+            await self._bridge(scope, receive, send, {LOOKUP: found})
+            return
+        headers = dict(scope["headers"])
+        if link is not None and is_counted(scope["method"], headers):
+            client = scope["client"]
+            peer = client[0] if client else ""
+            query = scope["query_string"]
+            self._journal.append([click(link, at, headers, query, peer, self._trusted_proxies)])
+        location = (b"location", redirect.location.encode())
+        start = {
+            "type": "http.response.start",
+            "status": redirect.status,
+            "headers": [location, *_HEADERS],
+        }
+        await send(start)
+        await send(_EMPTY)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """The lifespan protocol: on the way out, what was written is forced to the disk."""
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._records.close()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._close)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _close(self) -> None:
+        self._bridge.close()
+        self._journal.close()

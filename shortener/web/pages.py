@@ -1,0 +1,72 @@
+"""Pages and files that are not links: the front page, the table of errors, health."""
+
+import msgspec
+import redis
+from flask import Blueprint, Flask, Response, render_template
+
+from shortener import health
+from shortener.config import Settings
+from shortener.errors import PROBLEMS
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def blueprint(store: redis.Redis, settings: Settings) -> Blueprint:
+    """`/`, `/-/errors`, `/-/health`, `/-/ready`."""
+    views = Blueprint("pages", __name__)
+
+    @views.get("/")
+    def front() -> Response:
+        if settings.home_url:
+            return Response(status=302, headers={"Location": settings.home_url})
+        return Response(render_template("front.html", host=settings.base_url.partition("://")[2]))
+
+    @views.get("/-/errors")
+    def errors() -> Response:
+        return Response(render_template("errors.html", errors=PROBLEMS))
+
+    @views.get("/-/health")
+    def alive() -> Response:
+        return _json({"status": "ok"}, 200)
+
+    @views.get("/-/ready")
+    def ready() -> Response:
+        checks = health.check(store, settings.data_dir)
+        status = health.overall(checks)
+        body = {
+            "status": status,
+            "checks": {
+                check.name: {
+                    "status": check.status,
+                    "detail": check.detail,
+                    "mend": check.mend or None,
+                }
+                for check in checks
+            },
+        }
+        return _json(body, 503 if status == "failed" else 200)
+
+    return views
+
+
+def dress(app: Flask, version: str) -> None:
+    """What all pages share: security headers, and the version that static files are asked with."""
+    app.jinja_env.globals["asset_version"] = version
+
+    @app.after_request
+    def protect(response: Response) -> Response:
+        if "Location" not in response.headers or response.status_code == 201:
+            response.headers.setdefault("X-Content-Type-Options", "nosniff")
+            response.headers.setdefault("Referrer-Policy", "no-referrer")
+        if response.mimetype == "text/html":
+            response.headers["Content-Security-Policy"] = POLICY
+        return response
+
+
+def _json(body: object, status: int) -> Response:
+    response = Response(msgspec.json.encode(body), status, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,95 @@
+"""Query strings of `/api/v1`: parsed strictly, each parameter named in its error."""
+
+import base64
+import binascii
+import re
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from werkzeug.datastructures import MultiDict
+
+from shortener.cells import Cells
+from shortener.errors import Invalid
+from shortener.stats import INTERVALS, Question, default_question, midnight
+
+MAX_LIMIT = 200
+DEFAULT_LIMIT = 50
+
+Query = MultiDict[str, str]
+
+
+def known(query: Query, names: Collection[str]) -> None:
+    """Raises `Invalid` for a parameter that is not one of `names`, or is repeated."""
+    for name in query:
+        if name not in names:
+            raise Invalid.field(name, "is not a known parameter")
+        if len(query.getlist(name)) > 1:
+            raise Invalid.field(name, "is given twice")
+
+
+def page(query: Query) -> tuple[int, int | None]:
+    """`limit` and the number that `cursor` stands for."""
+    known(query, ("limit", "cursor"))
+    limit = query.get("limit", str(DEFAULT_LIMIT))
+    if not re.fullmatch(r"[0-9]{1,4}", limit) or not 1 <= int(limit) <= MAX_LIMIT:
+        raise Invalid.field("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
+    text = query.get("cursor")
+    return int(limit), None if text is None else _number(text)
+
+
+def cursor(number: int) -> str:
+    """The opaque text that stands for a place in the list."""
+    return base64.urlsafe_b64encode(b"n%d" % number).decode().rstrip("=")
+
+
+def _number(text: str) -> int:
+    try:
+        decoded = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        match = re.fullmatch(rb"n([0-9]{1,15})", decoded)
+    except (ValueError, binascii.Error):
+        match = None
+    if match is None:
+        raise Invalid.field("cursor", "is not one that this list answered")
+    return int(match[1])
+
+
+def question(query: Query, cells: Cells, now: datetime) -> Question:
+    """`from`, `to`, `interval` and `tz`; what is left out is the last 30 days."""
+    known(query, ("from", "to", "interval", "tz"))
+    zone = _zone(query.get("tz"), cells.zone)
+    default = default_question(Cells(zone), now)
+    interval = query.get("interval", "day")
+    if interval not in INTERVALS:
+        raise Invalid.field("interval", f"must be one of {', '.join(INTERVALS)}")
+    start = _edge(query, "from", zone, inclusive=False) or default.start
+    end = _edge(query, "to", zone, inclusive=True) or default.end
+    if start >= end:
+        raise Invalid.field("to", "must be after from")
+    return Question(start, end, interval, zone)
+
+
+def _zone(name: str | None, default: ZoneInfo) -> ZoneInfo:
+    if name is None:
+        return default
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Invalid.field("tz", "must be an IANA time zone, such as Asia/Riyadh") from None
+
+
+def _edge(query: Query, name: str, zone: ZoneInfo, inclusive: bool) -> datetime | None:
+    """A date (of which `to` includes the whole) or a time."""
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            day = date.fromisoformat(text) + timedelta(days=1 if inclusive else 0)
+            return midnight(day, zone)
+        at = datetime.fromisoformat(text.replace(" ", "+"))  # a plus that was not escaped
+        if at.tzinfo is None:
+            raise Invalid.field(name, "must have an offset, such as +03:00 or Z")
+        return at.astimezone(zone)
+    except (ValueError, OverflowError):
+        raise Invalid.field(name, "must be a date or an RFC 3339 time") from None
