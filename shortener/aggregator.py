@@ -57,6 +57,7 @@ class Aggregator:
         self._marks: dict[str, dict[str, int]] = {}  # journal -> bucket -> offset
         self._applied_at: dict[Path, float] = {}  # segment -> when it was seen wholly applied
         self._failures: dict[tuple[str, str, int], int] = defaultdict(int)
+        self._size = 1_000  # clicks that are likely to fit one script
         self._lost: dict[str, int] = {}  # journal -> clicks
         self.status = Status()
 
@@ -110,13 +111,19 @@ class Aggregator:
                 self.status.damaged += batch.damaged
 
     def _fitting(self, batch: Batch) -> tuple[Batch, Increments]:
-        """The front of the batch whose increments fit one script in every bucket."""
+        """The front of the batch whose increments fit one script in every bucket.
+
+        How many clicks that is changes slowly, so the last size is where the next try begins.
+        """
         while True:
+            if len(batch.clicks) > self._size:
+                size = self._size
+                batch = Batch(batch.clicks[:size], batch.ends[:size], batch.ends[size - 1], 0)
             increments = Increments(batch.clicks, self._cells)
-            if increments.largest <= MAX_INCREMENTS or len(batch.clicks) < 2:
+            if increments.largest <= MAX_INCREMENTS or self._size == 1:
+                self._size += self._size // 8 + 1
                 return batch, increments
-            half = len(batch.clicks) // 2
-            batch = Batch(batch.clicks[:half], batch.ends[:half], batch.ends[half - 1], 0)
+            self._size = max(1, min(self._size, len(batch.clicks)) * 3 // 4)
 
     def _fail(
         self, journal: HeldJournal, bucket: str, mark: int, batch: Batch, failure: str

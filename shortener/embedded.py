@@ -78,6 +78,12 @@ class Embedded:
             if self._process.returncode == 0:
                 (self._directory / "unclean").unlink(missing_ok=True)
 
+    def kill(self) -> None:
+        """Stop it as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
     def _options(self) -> list[str]:
         options = {
             "port": "0",

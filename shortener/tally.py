@@ -20,9 +20,10 @@ import msgspec
 import redis
 
 from shortener import connections, keys
-from shortener.cells import Cells
+from shortener.cells import QUARTER, Cells
 from shortener.journal import Click
 
+MILLISECONDS_A_QUARTER = QUARTER * 1000
 MAX_INCREMENTS = 800  # in one script: about a millisecond
 UNKNOWN = -1  # the mark of a journal that a bucket has not heard of
 
@@ -70,71 +71,94 @@ class Applied(NamedTuple):
     failure: str = ""
 
 
-class _Group:
-    """The increments of one subject: field by key, and the time of its last click."""
-
-    __slots__ = ("cells", "code", "last", "number", "totals")
-
-    def __init__(self, code: str, number: int, totals: str) -> None:
-        self.code, self.number, self.totals = code, number, totals
-        self.cells: dict[tuple[str, int], dict[str | int, int]] = {}
-        self.last = 0
-
-    def add(self, key: str, expires: int, field: str | int) -> None:
-        fields = self.cells.setdefault((key, expires), {})
-        fields[field] = fields.get(field, 0) + 1
-
-    @property
-    def increments(self) -> int:
-        return 2 + sum(map(len, self.cells.values()))
-
-    def packed(self) -> list[object]:
-        cells = [
-            [key, expires, *(part for item in fields.items() for part in item)]
-            for (key, expires), fields in self.cells.items()
-        ]
-        return [self.code, self.number, cells, self.totals, self.last]
-
-
 class Increments:
-    """What a stretch of a journal adds, by bucket and subject."""
+    """What a stretch of a journal adds, by bucket and subject.
+
+    Clicks are counted by subject and quarter of an hour first: a click costs two steps in a
+    dictionary, and the keys are spelled once for all clicks that share them.
+    """
 
     def __init__(self, clicks: Sequence[Click], cells: Cells) -> None:
-        self._cells = cells
-        self._groups: dict[str, dict[str, _Group]] = defaultdict(dict)
+        counts: dict[_Place, list[int]] = {}
         for click in clicks:
-            self._add(keys.bucket(click.code), click.code, click.number, str(click.number), click)
-            self._add(keys.bucket(keys.SITE_SUBJECT), "", 0, keys.SITE_SUBJECT, click)
+            quarter = click.at // MILLISECONDS_A_QUARTER
+            _count(counts, ((click.code, click.number), quarter), click.at)
+            _count(counts, (_SITE, quarter), click.at)
             for tag in click.tags:
-                subject = keys.tag_subject(tag)
-                self._add(keys.bucket(subject), "", 0, subject, click)
-
-    def _add(self, bucket: str, code: str, number: int, subject: str, click: Click) -> None:
-        group = self._groups[bucket].get(subject)
-        if group is None:
-            group = _Group(code, number, keys.totals(bucket, subject))
-            self._groups[bucket][subject] = group
-        quarter, day = self._cells.quarter(click.at), self._cells.day(click.at)
-        group.add(group.totals, 0, "c")
-        group.add(keys.quarters(bucket, subject, quarter.period), quarter.expires, quarter.field)
-        group.add(keys.days(bucket, subject, day.period), day.expires, day.field)
-        group.last = max(group.last, click.at)
+                _count(counts, ((keys.tag_subject(tag), 0), quarter), click.at)
+        self._groups = _grouped(counts, cells)
 
     @property
     def largest(self) -> int:
         """Increments in the fullest bucket."""
         return max(
-            (
-                sum(group.increments for group in groups.values())
-                for groups in self._groups.values()
-            ),
-            default=0,
+            (sum(map(_increments, groups.values())) for groups in self._groups.values()), default=0
         )
 
     def packed(self, bucket: str) -> bytes:
         """The script's fourth argument."""
         groups = self._groups.get(bucket, {})
         return _pack([group.packed() for group in groups.values()])
+
+
+_Target = tuple[str, int]  # a link's code and number, or the name of another subject and 0
+_Place = tuple[_Target, int]  # and a quarter of an hour
+_SITE: _Target = (keys.SITE_SUBJECT, 0)
+
+
+class _Group:
+    """The increments of one subject: by hash, its expiry and its fields."""
+
+    __slots__ = ("cells", "last", "target", "totals")
+
+    def __init__(self, target: _Target, totals: str) -> None:
+        self.target, self.totals, self.last = target, totals, 0
+        self.cells: dict[str, tuple[int, dict[str | int, int]]] = {}
+
+    def add(self, key: str, expires: int, field: str | int, clicks: int) -> None:
+        _, fields = self.cells.setdefault(key, (expires, {}))
+        fields[field] = fields.get(field, 0) + clicks
+
+    def packed(self) -> list[object]:
+        cells = [
+            [key, expires, *(part for item in fields.items() for part in item)]
+            for key, (expires, fields) in self.cells.items()
+        ]
+        return [*self.target, cells, self.totals, self.last]
+
+
+def _count(counts: dict[_Place, list[int]], place: _Place, at: int) -> None:
+    """One more click there; remember the latest."""
+    count = counts.get(place)
+    if count is None:
+        counts[place] = [1, at]
+    else:
+        count[0] += 1
+        if at > count[1]:
+            count[1] = at
+
+
+def _grouped(counts: dict[_Place, list[int]], cells: Cells) -> dict[str, dict[_Target, _Group]]:
+    """Counts by quarter as increments of quarters, days and totals, by bucket and subject."""
+    groups: dict[str, dict[_Target, _Group]] = defaultdict(dict)
+    for (target, quarter), (clicks, last) in counts.items():
+        name, number = target
+        bucket, subject = keys.bucket(name), str(number) if number else name
+        group = groups[bucket].get(target)
+        if group is None:
+            group = groups[bucket][target] = _Group(target, keys.totals(bucket, subject))
+        at = quarter * MILLISECONDS_A_QUARTER
+        week, day = cells.quarter(at), cells.day(at)
+        group.add(group.totals, 0, "c", clicks)
+        group.add(keys.quarters(bucket, subject, week.period), week.expires, week.field, clicks)
+        group.add(keys.days(bucket, subject, day.period), day.expires, day.field, clicks)
+        group.last = max(group.last, last)
+    return groups
+
+
+def _increments(group: _Group) -> int:
+    """What a group costs the script, in commands."""
+    return 2 + sum(len(fields) for _, fields in group.cells.values())
 
 
 class Tally:

@@ -1,0 +1,326 @@
+"""What the tests drive: the product's own launcher, real processes, real sockets.
+
+`Server` is one `shortener serve` with a data directory of its own.  `Load` follows links from many
+connections at once and knows what was answered.  `Cutting` stands between a client and Redis and
+cuts replies off.
+"""
+
+import contextlib
+import http.client
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from shortener.config import Settings
+from shortener.embedded import Embedded
+
+T = TypeVar("T")
+PATIENCE = 20.0  # seconds until something that must happen counts as not happening
+
+
+def eventually(read: Callable[[], T], wanted: Callable[[T], bool]) -> T:
+    """The first value that is wanted, or the last one read when patience ends."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        value = read()
+        if wanted(value) or time.monotonic() > deadline:
+            return value
+        time.sleep(0.05)
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Ours without any SHORTENER_ variable but the given ones."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SHORTENER_")}
+    return clean | {f"SHORTENER_{name}": value for name, value in settings.items()}
+
+
+def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """The `shortener` command, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "shortener", *arguments],
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class Server:
+    """One `shortener serve`; `settings` are its SHORTENER_ variables."""
+
+    def __init__(self, data_dir: Path, *options: str, **settings: str) -> None:
+        self.data_dir = data_dir
+        self.settings = {"DATA_DIR": str(data_dir), "BIND": "127.0.0.1:0"} | settings
+        self._options = options
+        self.said: list[str] = []
+        self.address = ""
+        self._process: subprocess.Popen[str] | None = None
+        self._clients: list[httpx.Client] = []
+
+    def start(self) -> "Server":
+        """Start it and wait until it says that it listens."""
+        self.said = []
+        with (self.data_dir.parent / f"{self.data_dir.name}.log").open("a") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "shortener", "serve", *self._options],
+                env=environment(**self.settings),
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.said.append(line.rstrip())
+            if line.startswith("stop it"):
+                break
+        else:
+            raise AssertionError(f"it did not start: {self.errors()}")
+        self.address = self.said[0].rpartition(" ")[2]
+        return self
+
+    def errors(self) -> str:
+        """What it wrote on stderr, over all starts."""
+        return (self.data_dir.parent / f"{self.data_dir.name}.log").read_text()
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Stop it in order; its exit status."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        status = self._process.wait(30)
+        self._close()
+        return status
+
+    def kill_all(self) -> None:
+        """SIGKILL for the launcher and everything that it started, in one go."""
+        assert self._process is not None
+        for pid in [self._process.pid, *descendants(self._process.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process = None
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    def pids(self, part: str) -> list[int]:
+        """Processes of this server whose command line has `part` in it."""
+        assert self._process is not None
+        return [pid for pid in descendants(self._process.pid) if part in command_line(pid)]
+
+    def workers(self) -> list[int]:
+        """The gunicorn workers."""
+        return [pid for pid in self.pids("shortener.server") if parent(pid) != self._process.pid]  # type: ignore[union-attr]
+
+    @property
+    def key(self) -> str:
+        return self.settings.get("ADMIN_KEY") or (self.data_dir / "admin-key").read_text().strip()
+
+    @property
+    def http(self) -> httpx.Client:
+        """A client that follows nothing and sends no key."""
+        if not self._clients:
+            self._clients.append(httpx.Client(base_url=self.address, timeout=30))
+        return self._clients[0]
+
+    def api(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """A call of the API with the admin key."""
+        headers = {"Authorization": f"Bearer {self.key}"} | more.pop("headers", {})
+        return self.http.request(method, f"/api/v1{path}", headers=headers, **more)
+
+    def make_link(self, url: str = "https://example.com/", **fields: Any) -> dict[str, Any]:
+        """A new link, as the API answers it."""
+        answer = self.api("POST", "/links", json={"url": url} | fields)
+        assert answer.status_code == 201, answer.text
+        link: dict[str, Any] = answer.json()
+        return link
+
+    def follow(self, code: str, method: str = "GET", **headers: str) -> httpx.Response:
+        """A visit to a code."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.http.request(method, f"/{code}", headers=sent)
+
+    def clicks(self, code: str) -> int:
+        """Clicks of a link, as its statistics tell."""
+        answer = self.api("GET", f"/links/{code}/stats")
+        assert answer.status_code == 200, answer.text
+        return int(answer.json()["totals"]["clicks"])
+
+    def site_clicks(self) -> int:
+        """Clicks of the whole site; -1 while the store is away."""
+        answer = self.api("GET", "/stats")
+        return -1 if answer.status_code == 503 else int(answer.json()["totals"]["clicks"])
+
+
+def descendants(pid: int) -> list[int]:
+    """Children of a process, and theirs."""
+    children = [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _is(entry, pid)]
+    return [found for child in children for found in (child, *descendants(child))]
+
+
+def _is(entry: Path, wanted: int) -> bool:
+    return parent(int(entry.name)) == wanted
+
+
+def parent(pid: int) -> int:
+    """The parent of a process; 0 when it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def private_redis(directory: Path) -> Embedded:
+    """A Redis of the test's own, started; it is the one the product embeds."""
+    directory.mkdir(parents=True)
+    embedded = Embedded(Settings.load(environment(DATA_DIR=str(directory))))
+    embedded.start()
+    return embedded
+
+
+class Load:
+    """Follows random codes over `connections` connections until it is stopped."""
+
+    def __init__(self, address: str, codes: list[str], connections: int = 8) -> None:
+        host, _, port = address.removeprefix("http://").partition(":")
+        self._host, self._port, self._codes = host, int(port), codes
+        self._stop = threading.Event()
+        self.answered: Counter[str] = Counter()
+        self.statuses: Counter[int] = Counter()
+        self.broken = 0  # requests whose answer never came
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._run, args=(seed,), daemon=True)
+            for seed in range(connections)
+        ]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for(self, answers: int) -> None:
+        """Until so many more redirects were answered."""
+        wanted = self.statuses[302] + answers
+        reached = eventually(lambda: self.statuses[302], lambda count: count >= wanted)
+        assert reached >= wanted, f"{answers} answers did not come: {self.statuses}"
+
+    def _run(self, seed: int) -> None:
+        chance = random.Random(seed)
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=10)
+        while not self._stop.is_set():
+            code = chance.choice(self._codes)
+            sent = False
+            try:
+                if connection.sock is None:
+                    connection.connect()
+                connection.putrequest("GET", f"/{code}")
+                connection.endheaders()
+                sent = True
+                status = _finish(connection)
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                with self._lock:
+                    self.broken += sent
+                time.sleep(0.01)
+                continue
+            with self._lock:
+                self.statuses[status] += 1
+                self.answered[code] += status == 302
+        connection.close()
+
+
+def _finish(connection: http.client.HTTPConnection) -> int:
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+
+
+class Cutting:
+    """A proxy on a unix socket that can lose the replies of Redis, after their effect."""
+
+    def __init__(self, listen: Path, target: Path) -> None:
+        self._target = target
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(listen))
+        self._listener.listen()
+        self.url = f"unix://{listen}"
+        self.cut_reply_to: bytes | None = None  # of the next request that has this in it
+        self.cuts = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(str(self._target))
+        with client, server:
+            for request in _chunks(client):
+                doomed = self.cut_reply_to is not None and self.cut_reply_to in request
+                server.sendall(request)
+                reply = server.recv(1 << 20)
+                if doomed:
+                    self.cut_reply_to = None
+                    self.cuts += 1
+                    return
+                while reply:
+                    client.sendall(reply)
+                    server.settimeout(0.02)  # more of the same answer
+                    try:
+                        reply = server.recv(1 << 20)
+                    except TimeoutError:
+                        break
+                server.settimeout(None)
+
+
+def _chunks(client: socket.socket) -> Iterator[bytes]:
+    """Requests, as far as they arrive together."""
+    while data := client.recv(1 << 20):
+        client.settimeout(0.02)
+        with contextlib.suppress(TimeoutError):
+            while more := client.recv(1 << 20):
+                data += more
+        client.settimeout(None)
+        yield data

@@ -1,0 +1,229 @@
+"""Every answered redirect is counted exactly once, whatever is killed meanwhile."""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.harness import Cutting, Load, Server, eventually, private_redis
+
+from shortener import connections
+from shortener.aggregator import Aggregator
+from shortener.cells import Cells
+from shortener.config import Settings
+from shortener.tally import Tally
+
+NewServer = Callable[..., Server]
+
+
+def start_with_links(server: Server, count: int = 20) -> list[str]:
+    server.start()
+    return [server.make_link(f"https://example.com/{n}")["code"] for n in range(count)]
+
+
+def assert_exact(server: Server, codes: list[str], load: Load) -> None:
+    """Counted equals answered, but for requests that were in flight on broken connections."""
+    low, high = load.answered.total(), load.answered.total() + load.broken
+    counted = eventually(server.site_clicks, lambda clicks: clicks >= low)
+    time.sleep(1.5)  # nothing is counted twice after that
+    assert low <= server.site_clicks() <= high, (low, high, load.statuses)
+    by_link = {code: server.clicks(code) for code in codes}
+    assert sum(by_link.values()) == server.site_clicks() >= counted
+    for code, clicks in by_link.items():
+        assert load.answered[code] <= clicks <= load.answered[code] + load.broken
+    if not load.broken:
+        assert by_link == {code: load.answered[code] for code in codes}
+
+
+def test_without_faults_the_counts_are_exact(new_server: NewServer) -> None:
+    """Clicks of many connections over several workers are counted, each for its link."""
+    server = new_server(WORKERS="2")
+    codes = start_with_links(server)
+    with Load(server.address, codes) as load:
+        load.wait_for(2_000)
+    assert load.broken == 0
+    assert set(load.statuses) == {302}
+    assert_exact(server, codes, load)
+
+
+def test_a_killed_worker_loses_no_answered_click(new_server: NewServer) -> None:
+    """`kill -9` of a worker under load: only its open connections fail, its journal is finished."""
+    server = new_server(WORKERS="2")
+    codes = start_with_links(server)
+    with Load(server.address, codes) as load:
+        load.wait_for(500)
+        os.kill(server.workers()[0], signal.SIGKILL)
+        load.wait_for(500)
+    assert set(load.statuses) == {302}
+    assert_exact(server, codes, load)
+
+
+def test_a_killed_aggregator_counts_nothing_twice(new_server: NewServer) -> None:
+    """`kill -9` of the aggregator, three times under load: it is started again, and exact."""
+    server = new_server()
+    codes = start_with_links(server)
+    with Load(server.address, codes) as load:
+        for _ in range(3):
+            load.wait_for(400)
+            os.kill(server.pids("aggregate")[0], signal.SIGKILL)
+            eventually(lambda: server.pids("aggregate"), bool)
+    assert load.broken == 0
+    assert_exact(server, codes, load)
+
+
+def test_a_killed_redis_stops_no_known_redirect(new_server: NewServer) -> None:
+    """`kill -9` of Redis under load: links served before go on, and their clicks are counted."""
+    server = new_server()
+    codes = start_with_links(server)
+    for code in codes:
+        assert server.follow(code).status_code == 302
+    before = len(codes)
+    with Load(server.address, codes) as load:
+        load.wait_for(400)
+        os.kill(server.pids("valkey")[0], signal.SIGKILL)
+        load.wait_for(1_000)
+    assert load.broken == 0
+    assert set(load.statuses) == {302}
+    for code in codes:
+        load.answered[code] += 1
+    assert load.answered.total() > before
+    assert_exact(server, codes, load)
+
+
+def test_everything_killed_at_once_is_exact_after_a_start(new_server: NewServer) -> None:
+    """`kill -9` of launcher, Redis, workers and aggregator together; then a start."""
+    server = new_server(WORKERS="2")
+    codes = start_with_links(server)
+    with Load(server.address, codes) as load:
+        load.wait_for(1_000)
+        server.kill_all()
+    assert_exact(server.start(), codes, load)
+
+
+def test_a_killed_launcher_takes_its_processes_along(new_server: NewServer) -> None:
+    """`kill -9` of the launcher alone leaves nothing running, and the next start finds it all."""
+    server = new_server()
+    codes = start_with_links(server, 1)
+    assert server.follow(codes[0]).status_code == 302
+    pids = [*server.pids("shortener"), *server.pids("valkey")]
+    launcher = server._process
+    assert launcher is not None
+    launcher.kill()
+    alive = eventually(lambda: [p for p in pids if Path(f"/proc/{p}").exists()], lambda p: not p)
+    assert alive == []
+    server.kill_all()
+    server.start()
+    assert eventually(lambda: server.clicks(codes[0]), lambda clicks: clicks == 1) == 1
+
+
+def test_a_lost_reply_counts_nothing_twice(new_server: NewServer, tmp_path: Path) -> None:
+    """The reply of an apply is lost after its effect: the mark says so, and nothing is repeated."""
+    redis = private_redis(tmp_path / "r")
+    cutting = Cutting(tmp_path / "cut", Path(redis.url.removeprefix("unix://")))
+    try:
+        server = new_server("--without-aggregator", REDIS_URL=redis.url)
+        codes = start_with_links(server, 3)
+        for _ in range(10):
+            for code in codes:
+                assert server.follow(code).status_code == 302
+        aggregator = own_aggregator(server, cutting.url)
+        cutting.cut_reply_to = b"EVALSHA"
+        with pytest.raises(connections.StoreError):
+            work_off(aggregator)
+        assert cutting.cuts == 1
+        assert server.site_clicks() == 30  # the effect was there, the sender does not know
+        work_off(own_aggregator(server, cutting.url))
+        assert server.site_clicks() == 30
+        assert [server.clicks(code) for code in codes] == [10, 10, 10]
+    finally:
+        cutting.close()
+        redis.stop()
+
+
+def test_a_store_that_went_back_gets_its_clicks_again(
+    new_server: NewServer, tmp_path: Path
+) -> None:
+    """Redis comes back with an older state and nobody clicks: the clicks since are replayed."""
+    redis = private_redis(tmp_path / "r")
+    files = tmp_path / "r" / "redis" / "appendonlydir"
+    try:
+        server = new_server(REDIS_URL=redis.url)
+        codes = start_with_links(server, 3)
+        follow_all(server, codes, 10)
+        assert eventually(server.site_clicks, lambda clicks: clicks == 30) == 30
+        shutil.copytree(files, tmp_path / "older")
+        follow_all(server, codes, 10)
+        assert eventually(server.site_clicks, lambda clicks: clicks == 60) == 60
+
+        redis.kill()
+        shutil.rmtree(files)
+        shutil.copytree(tmp_path / "older", files)
+        redis.start()
+
+        assert eventually(server.site_clicks, lambda clicks: clicks == 60) == 60
+        time.sleep(1.5)
+        assert [server.clicks(code) for code in codes] == [20, 20, 20]
+        assert server.site_clicks() == 60
+    finally:
+        redis.stop()
+
+
+def test_an_emptied_store_is_no_loop(new_server: NewServer) -> None:
+    """`FLUSHALL`: links are 404, nothing crashes, and new clicks count again."""
+    server = new_server()
+    (code,) = start_with_links(server, 1)
+    assert server.follow(code).status_code == 302
+    assert eventually(server.site_clicks, lambda clicks: clicks == 1) == 1
+    store = connections.sync(f"unix://{server.data_dir}/redis/socket")
+    store.script_flush()
+    assert server.follow(code).status_code == 302
+    assert eventually(server.site_clicks, lambda clicks: clicks == 2) == 2
+    store.flushall()
+    store.close()
+    assert server.follow(code).status_code == 404
+    server.stop()
+    server.start()  # registers the admin key again
+    new = server.make_link()["code"]
+    assert server.follow(new).status_code == 302
+    assert eventually(lambda: server.clicks(new), lambda clicks: clicks == 1) == 1
+
+
+def test_a_click_of_a_deleted_link_goes_to_no_namesake(
+    new_server: NewServer, tmp_path: Path
+) -> None:
+    """A click counts for the link's number: not for another link that took the name since."""
+    redis = private_redis(tmp_path / "r")
+    try:
+        server = new_server("--without-aggregator", REDIS_URL=redis.url)
+        server.start()
+        server.make_link(code="same")
+        assert server.follow("same").status_code == 302
+        assert server.api("DELETE", "/links/same").status_code == 204
+        server.make_link("https://example.com/other", code="same")
+        work_off(own_aggregator(server, redis.url))
+        assert server.clicks("same") == 0
+        assert server.site_clicks() == 1
+    finally:
+        redis.stop()
+
+
+def follow_all(server: Server, codes: list[str], times: int) -> None:
+    for _ in range(times):
+        for code in codes:
+            assert server.follow(code).status_code == 302
+
+
+def own_aggregator(server: Server, url: str) -> Aggregator:
+    """An aggregator in this process, over the journals of `server`."""
+    settings = Settings.load({"SHORTENER_DATA_DIR": str(server.data_dir)})
+    host = (server.data_dir / "host").read_text()
+    store = connections.sync(url)
+    return Aggregator(Tally(store), Cells(settings.timezone), settings.data_dir, host, 1 << 30)
+
+
+def work_off(aggregator: Aggregator) -> None:
+    while aggregator.step():
+        pass
