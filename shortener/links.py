@@ -123,7 +123,7 @@ class Links:
         """The link with this normalised code.  Raises `LinkNotFound`."""
         record = cast("bytes | None", self._store.get(keys.link(code)))
         if record is None:
-            raise LinkNotFound(f"There is no link with the code {code}.")
+            raise LinkNotFound
         return decode(record)
 
     def delete(self, code: str, now: int) -> None:
@@ -140,7 +140,7 @@ class Links:
         ]
         touched = [keys.link(code), keys.index(bucket), *statistics]
         if not self._delete(keys=touched, args=[code, link.number]):
-            raise LinkNotFound(f"There is no link with the code {code}.")
+            raise LinkNotFound
 
     def page(self, limit: int, below: int | None = None) -> Page:
         """At most `limit` links, newest first, with numbers less than `below`.

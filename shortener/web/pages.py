@@ -61,6 +61,8 @@ def dress(app: Flask, version: str) -> None:
         if "Location" not in response.headers or response.status_code == 201:
             response.headers.setdefault("X-Content-Type-Options", "nosniff")
             response.headers.setdefault("Referrer-Policy", "no-referrer")
+        if response.allow:
+            response.headers["Allow"] = ", ".join(sorted(response.allow))
         if response.mimetype == "text/html":
             response.headers["Content-Security-Policy"] = POLICY
         return response

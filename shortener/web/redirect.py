@@ -54,12 +54,11 @@ def _find(links: Links, name: str) -> Link:
         found: Link | StoreAway | None = request.environ[LOOKUP]
         if isinstance(found, StoreAway):
             raise found
-        if found is None:
-            raise LinkNotFound
-        return found
-    if not looks_like_code(name):
-        raise LinkNotFound
-    return links.get(name)
+        if found is not None:
+            return found
+    elif looks_like_code(name):
+        return links.get(name)
+    raise LinkNotFound
 
 
 def _headers() -> dict[bytes, bytes]:
