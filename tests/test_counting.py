@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.harness import Cutting, Load, Server, eventually, private_redis
 
 from shortener import connections
 from shortener.aggregator import Aggregator
 from shortener.cells import Cells
 from shortener.config import Settings
 from shortener.tally import Tally
+from tests.harness import Cutting, Load, Server, eventually, private_redis
 
 NewServer = Callable[..., Server]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.harness import Server, environment, eventually
 
 from shortener import journal as journals
 from shortener.journal import Click, Journal, frame
 from shortener.segments import HeldJournal, held_journals
+from tests.harness import Server, environment, eventually
 
 NewServer = Callable[..., Server]
 MEGABYTE = 1 << 20
@@ -126,7 +126,9 @@ def test_a_torn_end_of_a_living_journal_is_not_yet(tmp_path: Path) -> None:
     assert not found.alive()
 
 
-def test_segments_rotate_and_are_read_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segments_rotate_and_are_read_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A journal is cut by size; offsets go on over the cuts."""
     monkeypatch.setattr(journals, "SEGMENT_BYTES", 2_000)
     journal = Journal(tmp_path, "host", "never", MEGABYTE << 10)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
+
 from tests.harness import Server, environment, eventually
 
 NewServer = Callable[..., Server]
@@ -163,7 +164,9 @@ def test_the_location_is_the_stored_url(both: dict[str, object], path: str) -> N
     for code in LINKS:
         stored = server.api("GET", f"/links/{code}").json()["url"]
         short = server.api("GET", f"/links/{code}").json()["short_url"]
-        answer = ask(str(both[path]), Request("", f"GET {re.sub('https://arab.news', '', short)}", 0, 0))
+        answer = ask(
+            str(both[path]), Request("", f"GET {re.sub('https://arab.news', '', short)}", 0, 0)
+        )
         assert answer.headers == {
             "location": stored,
             "cache-control": "private, no-store",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+
 from tests.harness import Load, Server, eventually
 
 NewServer = Callable[..., Server]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.harness import Server, descendants, eventually, run
 
 NewServer = Callable[..., Server]
@@ -107,7 +108,10 @@ def test_a_busy_port_is_said_in_one_line(tmp_path: Path) -> None:
         bind = f"127.0.0.1:{busy.getsockname()[1]}"
         ended = run("serve", DATA_DIR=str(tmp_path / "data"), BIND=bind)
     assert ended.returncode == 1
-    assert ended.stderr == f"shortener: SHORTENER_BIND: cannot listen on {bind}: Address already in use\n"
+    assert (
+        ended.stderr
+        == f"shortener: SHORTENER_BIND: cannot listen on {bind}: Address already in use\n"
+    )
     assert left_running(tmp_path) == []
 
 

