@@ -183,7 +183,9 @@ def _code(text: str) -> str:
 def _draw(answer: dict[str, Any]) -> None:
     """The series as bars."""
     console = Console(highlight=False)
-    console.print(f"{answer['totals']['clicks']} clicks from {answer['from']} to {answer['to']}")
+    clicks = answer["totals"]["clicks"]
+    noun = "click" if clicks == 1 else "clicks"
+    console.print(f"{clicks} {noun} from {answer['from']} to {answer['to']}")
     highest = max((row["clicks"] for row in answer["series"]), default=0)
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column()

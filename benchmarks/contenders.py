@@ -1,0 +1,190 @@
+"""The contenders, ours and plain: processes of their own, and questions to them.
+
+A contender is a context: entering starts it on a free port of 127.0.0.1 with an empty data
+directory and waits until it answers, leaving stops it and what it started.  Both are asked the same
+things, so every check of one is a check of the other.
+"""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import redis
+
+from benchmarks.client import Client
+from shortener import children
+from shortener.embedded import find_binary
+
+KEY = "sk_only-of-a-benchmark-on-loopback"
+START_PATIENCE = 60.0  # seconds until it has to answer
+STOP_PATIENCE = 40.0  # seconds; longer than ours gives its own children
+ROOT = Path(__file__).parent.parent
+THREADS = 16  # of each worker of plain
+
+
+class NotStarted(Exception):
+    """A contender that does not answer; the message is one line."""
+
+
+class Contender(ABC):
+    """A server on 127.0.0.1:`port`, with a new directory for all that it stores."""
+
+    name: str
+    counting_delay: float  # seconds after which clicks have to be in the statistics
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self._log = directory / "log"
+        self._running = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as begun:
+            self._running = begun
+            self._start()
+            self._running = begun.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._running.close()
+
+    def client(self) -> Client:
+        return Client(self.port, KEY)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @abstractmethod
+    def clicks(self, codes: Sequence[str]) -> int:
+        """Redirects counted so far, when only `codes` were followed."""
+
+    @abstractmethod
+    def links(self) -> int:
+        """Links made so far."""
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Start all processes and wait until requests are answered."""
+
+    def _run(self, command: Sequence[str], environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+        """Start one process, to be stopped before those that were started earlier."""
+        with self._log.open("ab") as log:
+            process = children.start(command, environ, output=log.fileno())
+        self._running.callback(children.stop, process, STOP_PATIENCE)
+        return process
+
+    def _wait(self, process: "subprocess.Popen[bytes]", path: str, wanted: int) -> None:
+        """Wait until `path` is answered with the status `wanted`."""
+        deadline = time.monotonic() + START_PATIENCE
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                with self.client() as client:
+                    if client.status(path) == wanted:
+                        return
+            except (OSError, http.client.HTTPException):
+                pass
+            time.sleep(0.05)
+        raise NotStarted(f"{self.name} does not answer: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+class Ours(Contender):
+    """`shortener serve`, as it comes."""
+
+    name = "ours"
+    counting_delay = 2.0
+
+    def clicks(self, codes: Sequence[str]) -> int:  # noqa: ARG002 - the site's sum has them all
+        with self.client() as client:
+            totals = client.read("/api/v1/stats")["totals"]
+        return int(totals["clicks"]) + int(totals.get("bots") or 0)
+
+    def links(self) -> int:
+        with self.client() as client:
+            return int(client.read("/api/v1/links?limit=1")["total"])
+
+    def _start(self) -> None:
+        command, environ = serve(self.directory / "data", self.port)
+        self._wait(self._run(command, environ), "/-/ready", 200)
+
+
+class Plain(Contender):
+    """`benchmarks.plain` under gunicorn, a worker for each processor, with its own Valkey."""
+
+    name = "plain"
+    counting_delay = 0.3  # a click is counted before its answer; the last ones are under way
+
+    def clicks(self, codes: Sequence[str]) -> int:
+        with redis.Redis(unix_socket_path=str(self._socket)) as store:
+            counts = store.mget([f"clicks:{code}" for code in codes])
+        return sum(int(count or 0) for count in counts)
+
+    def links(self) -> int:
+        with redis.Redis(unix_socket_path=str(self._socket)) as store:
+            return int(store.get("links") or 0)
+
+    @property
+    def _socket(self) -> Path:
+        return self.directory / "socket"
+
+    def _start(self) -> None:
+        self._run(self._valkey(), os.environ)
+        environ = dict(os.environ)
+        environ |= {"PLAIN_SOCKET": str(self._socket), "PLAIN_BASE_URL": self.address}
+        gunicorn = self._run(self._gunicorn(), environ)
+        self._wait(gunicorn, "/no-such-code", 404)
+
+    def _valkey(self) -> list[str]:
+        return [
+            *(str(find_binary("")), "--port", "0", "--unixsocket", str(self._socket)),
+            *("--dir", str(self.directory), "--save", ""),
+            *("--appendonly", "yes", "--appendfsync", "everysec"),
+        ]
+
+    def _gunicorn(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "gunicorn", "benchmarks.plain:create_app()"),
+            *("--worker-class", "gthread", "--workers", str(os.cpu_count() or 1)),
+            *("--threads", str(THREADS), "--bind", f"127.0.0.1:{self.port}"),
+            *("--pythonpath", str(ROOT), "--no-control-socket", "--log-level", "warning"),
+        ]
+
+
+CONTENDERS: tuple[type[Contender], ...] = (Ours, Plain)
+
+
+def serve(data_dir: Path, port: int) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of `shortener serve`; other settings in ours are not handed on."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SHORTENER_")}
+    settings = {
+        "SHORTENER_DATA_DIR": str(data_dir),
+        "SHORTENER_BIND": f"127.0.0.1:{port}",
+        "SHORTENER_BASE_URL": f"http://127.0.0.1:{port}",
+        "SHORTENER_ADMIN_KEY": KEY,
+    }
+    return [sys.executable, "-m", "shortener", "serve"], clean | settings
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

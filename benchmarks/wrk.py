@@ -1,0 +1,179 @@
+"""The load generator: `wrk`, with a script that we write for each run.
+
+Requests are made beforehand, in Python, so the script only picks; it does not look at answers (that
+would slow wrk down and be measured): wrk itself counts statuses above 399.  At its end wrk forgets
+the requests that are under way: up to one for each connection is answered without being reported.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.destinations import destination
+from shortener import children
+
+PATIENCE = 10.0  # seconds that one answer may take; seconds wrk may need to end
+MARK = "figures: "
+
+# As browsers send them; each link is followed with one of them.
+AGENTS = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0",
+    "Mozilla/5.0 (Linux; Android 15; Mobile; rv:144.0) Gecko/144.0 Firefox/144.0",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:144.0) Gecko/20100101 Firefox/144.0",
+    "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
+)
+LANGUAGES = ("ar-SA,ar;q=0.9,en;q=0.8", "en-US,en;q=0.9", "en-GB,en;q=0.5")
+
+# Each of wrk's threads has a Lua state of its own and a `number`; `seed` sets runs apart.
+_BEGIN = """
+local threads = 0
+function setup(thread)
+  thread:set("number", threads)
+  threads = threads + 1
+end
+"""
+_FOLLOW = """
+function init() math.randomseed(seed * 1000 + number) end
+function request() return requests[math.random(#requests)] end
+"""
+_CREATE = """
+local made = 0
+function request()
+  made = made + 1
+  return head .. string.format(body, (seed * 1000 + number) * 1000000 + made)
+end
+"""
+_END = """
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format(
+    mark .. '{"answers": %d, "microseconds": %d, "p50": %d, "p99": %d, "worst": %d, ' ..
+    '"refused": %d, "broken": %d}\\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+    latency.max, errors.status, errors.connect + errors.read + errors.write + errors.timeout))
+end
+"""
+
+
+class LoadError(Exception):
+    """Why there is no load; the message is one line."""
+
+
+class Outcome(NamedTuple):
+    """One run of wrk.  Latencies are in milliseconds."""
+
+    answers: int
+    seconds: float
+    p50: float
+    p99: float
+    worst: float
+    refused: int  # answers with a status above 399
+    broken: int  # connections that failed, and answers that took longer than `PATIENCE`
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return self.answers / self.seconds
+
+
+class Load:
+    """Load on 127.0.0.1:`port` over `connections` connections."""
+
+    def __init__(self, directory: Path, port: int, connections: int) -> None:
+        self._script = directory / "load.lua"
+        self._host, self._connections = f"127.0.0.1:{port}", connections
+
+    def follow(self, codes: Sequence[str], seconds: float, seed: int) -> Outcome:
+        """Follow codes, drawn anew for each request."""
+        requests = ",\n".join(_lua(self._visit(place, code)) for place, code in enumerate(codes))
+        return self._run(f"local requests = {{\n{requests}\n}}\n{_FOLLOW}", seconds, seed)
+
+    def create(self, key: str, seconds: float, seed: int) -> Outcome:
+        """Create links, each to a URL of its own; `seed` must be new to the server."""
+        url = destination(0)
+        body = json.dumps({"url": url.replace(f"{0:012d}", "%012d")})
+        head = "".join(
+            f"{line}\r\n"
+            for line in (
+                "POST /api/v1/links HTTP/1.1",
+                f"Host: {self._host}",
+                f"Authorization: Bearer {key}",
+                "Content-Type: application/json",
+                f"Content-Length: {len(json.dumps({'url': url}))}",
+                "",
+            )
+        )
+        texts = f"local head = {_lua(head)}\nlocal body = {_lua(body)}\n"
+        return self._run(texts + _CREATE, seconds, seed)
+
+    def _visit(self, place: int, code: str) -> str:
+        lines = (
+            f"GET /{code} HTTP/1.1",
+            f"Host: {self._host}",
+            f"User-Agent: {AGENTS[place % len(AGENTS)]}",
+            "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "Accept-Encoding: gzip, deflate",
+            f"Accept-Language: {LANGUAGES[place % len(LANGUAGES)]}",
+            "",
+            "",
+        )
+        return "\r\n".join(lines)
+
+    def _run(self, script: str, seconds: float, seed: int) -> Outcome:
+        known = f"local seed, mark = {seed}, {_lua(MARK)}\n"
+        self._script.write_text(known + _BEGIN + script + _END, "utf-8")
+        duration = max(1, round(seconds))
+        command = [
+            *(find(), "--threads", str(threads()), "--connections", str(self._connections)),
+            *("--duration", f"{duration}s", "--timeout", f"{PATIENCE:.0f}s"),
+            *("--script", str(self._script), f"http://{self._host}/"),
+        ]
+        said = self._script.with_suffix(".log")
+        with said.open("wb") as file:
+            process = children.start(command, os.environ, output=file.fileno())
+        try:
+            process.wait(duration + 2 * PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise LoadError("wrk does not end") from None
+        finally:
+            children.stop(process, patience=1.0)
+        return _read(said.read_text("utf-8", "replace"))
+
+
+def find() -> str:
+    """The path of wrk.  Raises `LoadError` when it is not installed."""
+    found = shutil.which("wrk")
+    if found is None:
+        raise LoadError("wrk is not installed: apt-get install wrk (Debian, Ubuntu: package wrk)")
+    return found
+
+
+def threads() -> int:
+    """One for every four processors: a thread of wrk keeps several servers' processes busy."""
+    return max(1, (os.cpu_count() or 1) // 4)
+
+
+def _read(said: str) -> Outcome:
+    _, mark, figures = said.rpartition(MARK)
+    if not mark:
+        lines = said.strip().splitlines() or ["it said nothing"]
+        raise LoadError(f"wrk failed: {lines[-1]}")
+    read = json.loads(figures)
+    return Outcome(
+        answers=read["answers"],
+        seconds=read["microseconds"] / 1e6,
+        p50=read["p50"] / 1e3,
+        p99=read["p99"] / 1e3,
+        worst=read["worst"] / 1e3,
+        refused=read["refused"],
+        broken=read["broken"],
+    )
+
+
+def _lua(text: str) -> str:
+    """An ASCII text as a Lua string: what JSON escapes in one (quotes, CR, LF), Lua reads alike."""
+    return json.dumps(text)
