@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 365 * 24 * 3600  # seconds; asked with a version
     problems.register(app)
-    pages.dress(app, _version(Path(str(app.static_folder))))
+    pages.dress(app, _version(Path(str(app.static_folder))), settings.case_sensitive)
     app.register_blueprint(pages.blueprint(store, settings))
     app.register_blueprint(
         api.blueprint(links, Stats(store, cells), Accounts(store), cells, settings, reserved)

@@ -31,7 +31,7 @@ class Problem(Exception):
 
 class Invalid(Problem):
     slug, status, title = "invalid", 422, "Invalid request"
-    meaning = "A field of the body or the query does not validate; `errors` names it."
+    meaning = "A field of the body or the query does not validate; errors names it."
 
     @classmethod
     def field(cls, field: str, message: str) -> "Invalid":

@@ -52,9 +52,9 @@ def blueprint(store: redis.Redis, settings: Settings) -> Blueprint:
     return views
 
 
-def dress(app: Flask, version: str) -> None:
+def dress(app: Flask, version: str, case_sensitive: bool) -> None:
     """What all pages share: security headers, and the version that static files are asked with."""
-    app.jinja_env.globals["asset_version"] = version
+    app.jinja_env.globals.update(asset_version=version, case_sensitive=case_sensitive)
 
     @app.after_request
     def protect(response: Response) -> Response:
