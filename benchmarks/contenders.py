@@ -164,7 +164,8 @@ class Plain(Contender):
             *(sys.executable, "-m", "gunicorn", "benchmarks.plain:create_app()"),
             *("--worker-class", "gthread", "--workers", str(os.cpu_count() or 1)),
             *("--threads", str(THREADS), "--bind", f"127.0.0.1:{self.port}"),
-            *("--pythonpath", str(ROOT), "--no-control-socket", "--log-level", "warning"),
+            *("--pythonpath", str(ROOT), "--graceful-timeout", "3"),
+            *("--no-control-socket", "--log-level", "warning"),
         ]
 
 

@@ -20,7 +20,7 @@ from shortener.config import Settings
 from shortener.embedded import Embedded
 from shortener.links import Links, Wish
 
-BATCH = 10_000  # links that one process makes before it is heard of
+BATCH = 2_000  # links that one process makes before it is heard of
 MADE_AT = 1_795_000_000  # seconds since 1970
 MADE_BY = "bench"  # id of an API key
 

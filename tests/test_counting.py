@@ -135,11 +135,28 @@ def test_a_lost_reply_counts_nothing_twice(new_server: NewServer, tmp_path: Path
             work_off(aggregator)
         assert cutting.cuts == 1
         assert server.site_clicks() == 30  # the effect was there, the sender does not know
-        work_off(own_aggregator(server, cutting.url))
+        work_off(aggregator)  # goes on believing that nothing was applied
         assert server.site_clicks() == 30
         assert [server.clicks(code) for code in codes] == [10, 10, 10]
     finally:
         cutting.close()
+        redis.stop()
+
+
+def test_two_aggregators_by_mistake_count_once(new_server: NewServer, tmp_path: Path) -> None:
+    """Both know the journals from the beginning, and apply in turns: every click counts once."""
+    redis = private_redis(tmp_path / "r")
+    try:
+        server = new_server("--without-aggregator", REDIS_URL=redis.url)
+        codes = start_with_links(server, 3)
+        both = [own_aggregator(server, redis.url) for _ in range(2)]
+        for turn in range(1, 6):
+            follow_all(server, codes, 4)
+            for aggregator in both:
+                work_off(aggregator)
+            assert server.site_clicks() == turn * 12
+        assert [server.clicks(code) for code in codes] == [20, 20, 20]
+    finally:
         redis.stop()
 
 
