@@ -5,6 +5,7 @@
     python -m benchmarks start     from `shortener serve` to its first redirect
 
 __main__      the command line; ends everything on Ctrl-C
+arguments     what it accepts
 comparison    rounds of the contenders in turn, each alone on the machine
 contenders    ours and plain: started, filled, asked what they counted, stopped
 plain         the plain Flask program we compare with

@@ -6,20 +6,25 @@ on stderr, and for figures that contradict each other; 130 when interrupted.
 """
 
 import argparse
+import http.client
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import comparison, memory, start
+from benchmarks import arguments, comparison, memory, start
 from benchmarks.client import Wrong
 from benchmarks.contenders import NotStarted
 from benchmarks.report import say
 from benchmarks.wrk import LoadError
 from shortener.config import ConfigError, StartError
+from shortener.connections import StoreError
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
+FAILURES = (
+    *(LoadError, NotStarted, Wrong, StartError, ConfigError),
+    *(OSError, http.client.HTTPException, StoreError),  # no answer where there was one before
+)
 MEASURES = {"memory": memory, "start": start}
 
 
@@ -27,14 +32,14 @@ def main() -> int:
     """The exit status."""
     for caught in STOPPING:
         signal.signal(caught, _interrupt)
-    arguments = _parser().parse_args()
-    measure = MEASURES.get(arguments.measure, comparison)
+    given = _parser().parse_args()
+    measure = MEASURES.get(given.measure, comparison)
     try:
-        status: int = measure.run(arguments)
+        status: int = measure.run(given)
     except KeyboardInterrupt:
         say("stopped")
         return 130
-    except (LoadError, NotStarted, Wrong, StartError, ConfigError) as error:
+    except FAILURES as error:
         say(f"benchmarks: {error}")
         return 1
     return status
@@ -52,15 +57,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Redirects and creations a second against plain Flask; or one of the others.",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
+    arguments.add_json(parser, default=None)
     comparison.options(parser)
     measures = parser.add_subparsers(dest="measure", title="other measures")
     for name, module in MEASURES.items():
         summary = (module.__doc__ or "").partition("\n")[0]
         measure = measures.add_parser(name, help=summary, description=summary)
-        measure.add_argument(
-            "--json", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="write figures"
-        )
+        arguments.add_json(measure, default=argparse.SUPPRESS)
         module.options(measure)
     return parser
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from benchmarks import report, stock
+from benchmarks.arguments import positive
 from benchmarks.client import Wrong
 from benchmarks.destinations import LENGTH, destination
 from benchmarks.report import say
@@ -23,7 +24,9 @@ CALM = 0.001  # memory that changes by less in half a second is at rest
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--links", type=int, default=LINKS, help=f"default: {LINKS:,}")
+    parser.add_argument(
+        "--links", metavar="N", type=positive, default=LINKS, help=f"default: {LINKS:,}"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

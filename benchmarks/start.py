@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import report, stock
+from benchmarks.arguments import positive
 from benchmarks.client import Client
 from benchmarks.contenders import KEY, STOP_PATIENCE, NotStarted, free_port, serve
 from benchmarks.destinations import destination
@@ -26,8 +27,12 @@ PATIENCE = 120.0  # seconds until the first redirect
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--links", type=int, default=LINKS, help=f"default: {LINKS:,}")
-    parser.add_argument("--starts", type=int, default=STARTS, help=f"default: {STARTS}")
+    parser.add_argument(
+        "--links", metavar="N", type=positive, default=LINKS, help=f"default: {LINKS:,}"
+    )
+    parser.add_argument(
+        "--starts", metavar="N", type=positive, default=STARTS, help=f"default: {STARTS}"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -44,7 +44,7 @@ def store(directory: Path) -> Iterator[tuple[Settings, str]]:
 
 def fill(settings: Settings, url: str, links: int) -> Iterator[list[str]]:
     """Make links to the first destinations; answers their codes, in that order, in batches."""
-    processes = min(max(2, os.cpu_count() or 1), -(-links // BATCH))
+    processes = min(2 * (os.cpu_count() or 1), -(-links // BATCH))
     pool = ProcessPoolExecutor(processes, get_context("spawn"), _attend)
     try:
         batches = [

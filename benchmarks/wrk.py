@@ -87,12 +87,12 @@ class Load:
         self._script = directory / "load.lua"
         self._host, self._connections = f"127.0.0.1:{port}", connections
 
-    def follow(self, codes: Sequence[str], seconds: float, seed: int) -> Outcome:
+    def follow(self, codes: Sequence[str], seconds: int, seed: int) -> Outcome:
         """Follow codes, drawn anew for each request."""
         requests = ",\n".join(_lua(self._visit(place, code)) for place, code in enumerate(codes))
         return self._run(f"local requests = {{\n{requests}\n}}\n{_FOLLOW}", seconds, seed)
 
-    def create(self, key: str, seconds: float, seed: int) -> Outcome:
+    def create(self, key: str, seconds: int, seed: int) -> Outcome:
         """Create links, each to a URL of its own; `seed` must be new to the server."""
         url = destination(0)
         body = json.dumps({"url": url.replace(f"{0:012d}", "%012d")})
@@ -123,20 +123,19 @@ class Load:
         )
         return "\r\n".join(lines)
 
-    def _run(self, script: str, seconds: float, seed: int) -> Outcome:
+    def _run(self, script: str, seconds: int, seed: int) -> Outcome:
         known = f"local seed, mark = {seed}, {_lua(MARK)}\n"
         self._script.write_text(known + _BEGIN + script + _END, "utf-8")
-        duration = max(1, round(seconds))
         command = [
             *(find(), "--threads", str(threads()), "--connections", str(self._connections)),
-            *("--duration", f"{duration}s", "--timeout", f"{PATIENCE:.0f}s"),
+            *("--duration", f"{seconds}s", "--timeout", f"{PATIENCE:.0f}s"),
             *("--script", str(self._script), f"http://{self._host}/"),
         ]
         said = self._script.with_suffix(".log")
         with said.open("wb") as file:
             process = children.start(command, os.environ, output=file.fileno())
         try:
-            process.wait(duration + 2 * PATIENCE)
+            process.wait(seconds + 2 * PATIENCE)
         except subprocess.TimeoutExpired:
             raise LoadError("wrk does not end") from None
         finally:
