@@ -75,6 +75,9 @@ class Embedded:
         self._stopped.set()
         if self._process is not None:
             children.stop(self._process, patience=20)
+            self._socket.unlink(missing_ok=True)
+            if self._socket.parent != self._directory:
+                self._socket.parent.rmdir()
             if self._process.returncode == 0:
                 (self._directory / "unclean").unlink(missing_ok=True)
 
