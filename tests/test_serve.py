@@ -156,6 +156,7 @@ def test_a_long_directory_has_its_socket_elsewhere(new_server: NewServer) -> Non
     """A unix socket's path is short; the data directory's need not be."""
     server = new_server(name="d" * 120).start()
     assert server.follow(server.make_link()["code"]).status_code == 302
+    server.stop()
 
 
 def test_what_dies_is_started_again(new_server: NewServer) -> None:
