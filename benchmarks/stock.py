@@ -65,7 +65,7 @@ def make(settings: Settings, url: str, first: int, count: int) -> list[str]:
     made = []
     for number in range(first, first + count):
         target = targets.check(destination(number), (settings.domain,), settings.block_private)
-        link, _ = links.create(Wish(target, settings.redirect_status), MADE_BY, MADE_AT)
+        link, _ = links.create(Wish({"url": target}, settings.redirect_status), MADE_BY, MADE_AT)
         made.append(link.code)
     client.close()
     return made

@@ -22,6 +22,7 @@ from shortener.links import Links
 from shortener.stats import Stats
 from shortener.web import api, pages, problems
 from shortener.web import redirect as redirects
+from shortener.web.domains import Domains
 from shortener.web.edge import Edge
 from shortener.web.records import Records
 
@@ -43,6 +44,7 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     store = connections.sync(settings.redis_url)
     links = Links(store, _codes(store, settings), settings.code_length)
     cells = Cells(settings.timezone)
+    domains = Domains(settings.domain, settings.other_domains)
     reserved: set[str] = set()
 
     app = Flask("shortener.web", static_url_path="/-/static")
@@ -52,12 +54,15 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     pages.dress(app, _version(Path(str(app.static_folder))), settings.case_sensitive)
     app.register_blueprint(pages.blueprint(store, settings))
     app.register_blueprint(
-        api.blueprint(links, Stats(store, cells), Accounts(store), cells, settings, reserved)
+        api.blueprint(
+            links, Stats(store, cells), Accounts(store), cells, domains, settings, reserved
+        )
     )
     app.register_blueprint(
         redirects.blueprint(
             links,
             journal,
+            domains,
             settings.case_sensitive,
             settings.trusted_proxies,
             settings.not_found_url,
@@ -72,7 +77,8 @@ def create_edge(settings: Settings) -> Edge:
     journal = create_journal(settings)
     flask = create_app(settings, journal)
     records = Records(connections.for_redirects(settings.redis_url))
-    return Edge(flask, records, journal, settings.case_sensitive, settings.trusted_proxies)
+    domains = Domains(settings.domain, settings.other_domains)
+    return Edge(flask, records, journal, domains, settings.case_sensitive, settings.trusted_proxies)
 
 
 def _codes(store: redis.Redis, settings: Settings) -> Callable[[], Codes]:

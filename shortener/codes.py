@@ -31,22 +31,29 @@ class Codes:
         self._length = length
         self._base = _base(Hashids(salt=salt, alphabet=alphabet))
 
-    def encode(self, number: int) -> str:
-        """The code of a link's number (1 or more).  Different numbers have different codes."""
-        low, high = self._band(number)
-        return str(self._hashids.encode(low + self._shuffle(number - low, high - low)))
+    def encode(self, number: int, length: int = 0) -> str:
+        """The code of a link's number (1 or more), of at least `length` characters.
+
+        Different numbers have different codes, among those asked for with the same length.
+        """
+        skipped, low, high = self._band(number, max(length, self._length))
+        return str(self._hashids.encode(low + self._shuffle(number - skipped, high - low)))
 
     def draw(self, length: int) -> str:
         """A random code of exactly `length` characters, which should be 8 or more."""
         low = self._base ** (length - 2)
         return str(self._hashids.encode(low + secrets.randbelow(low * (self._base - 1))))
 
-    def _band(self, number: int) -> tuple[int, int]:
-        """The numbers whose codes are as long as this one's, from and to (exclusive)."""
-        low, high = 0, int(self._base ** (self._length - 1))
-        while number >= high:
+    def _band(self, number: int, length: int) -> tuple[int, int, int]:
+        """How many numbers have shorter codes than this one, and what Hashids is given for those
+        as long, from and to (exclusive).  Only at the site's own length are short ones padded."""
+        low = 0 if length == self._length else int(self._base ** (length - 2))
+        high = int(self._base ** (length - 1))
+        skipped = 0
+        while number - skipped >= high - low:
+            skipped += high - low
             low, high = high, high * self._base
-        return low, high
+        return skipped, low, high
 
     def _shuffle(self, value: int, size: int) -> int:
         """The place of `value` (0 <= value < size) in the salted order of those numbers."""

@@ -82,6 +82,14 @@ def _base_url(text: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = [host.strip().lower() for host in text.split(",") if host.strip()]
+    for host in hosts:
+        if not re.fullmatch(r"[a-z0-9.-]{1,253}|\[[0-9a-f:.]+\]", host):
+            raise ValueError(f"{host} is not a host, such as go.arab.news (without scheme or port)")
+    return tuple(dict.fromkeys(hosts))
+
+
 def _page_url(text: str) -> str:
     if text and (urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname):
         raise ValueError("must be an http or https URL")
@@ -139,6 +147,9 @@ class Settings:
         "what short links begin with; its host is the default domain",
         _base_url,
     )
+    domains: tuple[str, ...] = _setting(
+        "", "further hosts of short links, comma separated; ports are ignored", _hosts
+    )
     bind: str = _setting("127.0.0.1:8000", "host and port to listen on; port 0 takes any", _bind)
     workers: int = _setting(
         "0", "gunicorn workers; 0 chooses by the number of processors", _whole(0, 256)
@@ -195,6 +206,15 @@ class Settings:
     def domain(self) -> str:
         """The default domain: the host of `base_url`, without port."""
         return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def other_domains(self) -> frozenset[str]:
+        """The hosts of short links besides the default domain."""
+        return frozenset(self.domains) - {self.domain}
+
+    def base_of(self, domain: str | None) -> str:
+        """What the short links of a domain begin with; None is the default domain."""
+        return self.base_url if domain is None else f"{urlsplit(self.base_url).scheme}://{domain}"
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":

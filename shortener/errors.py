@@ -49,6 +49,11 @@ class CodesExhausted(Problem):
     meaning = "No free code was found in many tries; raise CODE_LENGTH."
 
 
+class Changed(Problem):
+    slug, status, title = "changed", 412, "Changed meanwhile"
+    meaning = "The link is not any more as If-Match says; read it again."
+
+
 class NotFound(Problem):
     slug, status, title = "not-found", 404, "Not found"
     meaning = "There is nothing at this address."

@@ -36,8 +36,8 @@ class Click(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One answered redirect, as its worker saw it; labels are worked out later, elsewhere."""
 
     at: int  # milliseconds since 1970, UTC
-    number: int  # the link's, so that a code given to another link later takes nothing along
-    code: str
+    number: int  # the link's, so that a name given to another link later takes nothing along
+    name: str  # the link's
     tags: tuple[str, ...]
     address: str  # "" when the visitor asked not to be tracked
     agent: str

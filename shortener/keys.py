@@ -11,6 +11,7 @@
     q:{b}:SUBJECT:WEEK     hash    tally       clicks by quarter of an hour       35 days
     d:{b}:SUBJECT:YEAR     hash    tally       clicks by day of the site's zone   800 days
 
+NAME is a link's code, on another than the default domain with the domain and a slash in front.
 `b` is the bucket, one of sixteen hash tags whose slots lie in the middle of the sixteen equal parts
 of a cluster's 16,384.  Everything that belongs to a link lies in the bucket of its name, so one
 script may touch the link, its statistics and the marks together.  A subject is what clicks are
@@ -33,6 +34,11 @@ SITE_SUBJECT = "*"
 def bucket(name: str) -> str:
     """The bucket of a link's name, or of the subject of a tag or the site."""
     return BUCKETS[zlib.crc32(name.encode()) % len(BUCKETS)]
+
+
+def name(domain: str | None, code: str) -> str:
+    """The name of a link; the default domain is None, so that it may be given another host."""
+    return code if domain is None else f"{domain}/{code}"
 
 
 def tag_subject(tag: str) -> str:

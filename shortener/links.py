@@ -5,8 +5,9 @@ number, which says in what order links were made.  Both are written by one scrip
 whether the name is free: of two requests for one alias the first wins, and the other is told.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple, cast
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import redis
@@ -14,7 +15,7 @@ import redis
 from shortener import keys
 from shortener.cells import kept_weeks, kept_years
 from shortener.codes import RANDOM_FROM, Codes
-from shortener.errors import CodesExhausted, CodeTaken, LinkNotFound
+from shortener.errors import Changed, CodesExhausted, CodeTaken, Invalid, LinkNotFound
 
 MAX_LEAPS = 24  # numbers tried until a free code is found; the last leap is 2**23 numbers wide
 
@@ -38,6 +39,16 @@ return redis.call('DEL', KEYS[1])
 """
 
 
+# KEYS[1] the record's key  ARGV the record as it was read, and as it should be.
+# Answers 1, or the record as it is meanwhile, or nothing when it is gone.
+CHANGE = """
+local found = redis.call('GET', KEYS[1])
+if found ~= ARGV[1] then return found end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+"""
+
+
 class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The stored record.  Times are seconds since 1970; what has its default is left out."""
 
@@ -47,27 +58,38 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     url: str = msgspec.field(name="u")
     created: int = msgspec.field(name="at")
     by: str = msgspec.field(name="by")  # id of the API key that made it
+    domain: str | None = msgspec.field(name="d", default=None)  # None: the default one
     status: int = msgspec.field(name="st", default=302)
     title: str | None = msgspec.field(name="t", default=None)
     tags: tuple[str, ...] = msgspec.field(name="tg", default=())
+    starts: int | None = msgspec.field(name="sa", default=None)
     expires: int | None = msgspec.field(name="ex", default=None)
+    expired_url: str | None = msgspec.field(name="xu", default=None)
+    forward_query: bool = msgspec.field(name="fq", default=False)
     updated: int | None = msgspec.field(name="up", default=None)
+
+    @property
+    def name(self) -> str:
+        """What tells it from all other links."""
+        return keys.name(self.domain, self.code)
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What a new link should be, checked and normalised; `given` names what was asked for."""
+    """What a new link should be, checked and normalised.
 
-    url: str
-    status: int
+    `fields` are those of `Link` that were asked for; without `code` one of at least `length`
+    characters is made.
+    """
+
+    fields: dict[str, Any]
+    status: int  # when none was asked for
+    domain: str | None = None
     code: str | None = None
-    title: str | None = None
-    tags: tuple[str, ...] = ()
-    expires: int | None = None
-    given: frozenset[str] = frozenset()
+    length: int = 0
 
     def is_met_by(self, link: Link) -> bool:
         """Whether `link` equals the wish in every given field."""
-        return all(getattr(self, name) == getattr(link, name) for name in self.given)
+        return all(getattr(link, name) == value for name, value in self.fields.items())
 
 
 class Page(NamedTuple):
@@ -95,6 +117,7 @@ class Links:
         self._store, self._codes, self._length = store, codes, code_length
         self._create = store.register_script(CREATE)
         self._delete = store.register_script(DELETE)
+        self._change = store.register_script(CHANGE)
 
     def create(self, wish: Wish, by: str, now: int) -> tuple[Link, bool]:
         """Make a link, at `now` (seconds since 1970), for the API key with the id `by`.
@@ -113,33 +136,51 @@ class Links:
                 return taken, False
             raise CodeTaken(f"{wish.code} is the code of another link.")
         for leap in range(MAX_LEAPS):
-            link = _made(wish, number, self._code(number), by, now)
+            link = _made(wish, number, self._code(number, wish.length), by, now)
             if self._put(link) is None:
                 return link, True
             number = int(self._store.incrby(keys.NUMBER, 1 << leap))
         raise CodesExhausted
 
-    def get(self, code: str) -> Link:
-        """The link with this normalised code.  Raises `LinkNotFound`."""
-        record = cast("bytes | None", self._store.get(keys.link(code)))
-        if record is None:
-            raise LinkNotFound
-        return decode(record)
+    def get(self, name: str) -> Link:
+        """The link with this name.  Raises `LinkNotFound`."""
+        return decode(self._record(name))
 
-    def delete(self, code: str, now: int) -> None:
+    def change(
+        self, name: str, fields: Mapping[str, Any], now: int, expected: str | None = None
+    ) -> Link:
+        """Change fields of a link, at `now` (seconds since 1970); answers what it is then.
+
+        Of two changes at once both hold, one after the other.  Raises `LinkNotFound`, or
+        `Changed` when `expected` is given and is not its version any more.
+        """
+        record = self._record(name)
+        while True:
+            if expected is not None and version(record) != expected:
+                raise Changed
+            link = msgspec.structs.replace(decode(record), **fields, updated=now)
+            check_times(link.starts, link.expires)
+            found = self._change(keys=[keys.link(name)], args=[record, _encode(link)])
+            if found == 1:
+                return link
+            if found is None:
+                raise LinkNotFound
+            record = cast("bytes", found)
+
+    def delete(self, name: str, now: int) -> None:
         """Delete a link and its statistics.  Raises `LinkNotFound`, also for whoever comes second.
 
         The script deletes the link whose number was read, not one that took its name meanwhile.
         """
-        link = self.get(code)
-        bucket, subject = keys.bucket(code), str(link.number)
+        link = self.get(name)
+        bucket, subject = keys.bucket(name), str(link.number)
         statistics = [
             keys.totals(bucket, subject),
             *(keys.quarters(bucket, subject, week) for week in kept_weeks(now)),
             *(keys.days(bucket, subject, year) for year in kept_years(now)),
         ]
-        touched = [keys.link(code), keys.index(bucket), *statistics]
-        if not self._delete(keys=touched, args=[code, link.number]):
+        touched = [keys.link(name), keys.index(bucket), *statistics]
+        if not self._delete(keys=touched, args=[name, link.number]):
             raise LinkNotFound
 
     def page(self, limit: int, below: int | None = None) -> Page:
@@ -170,28 +211,37 @@ class Links:
             pipeline.get(keys.link(name))
         return [decode(record) if record else None for record in pipeline.execute()]
 
-    def _code(self, number: int) -> str:
-        if self._length >= RANDOM_FROM:
-            return self._codes().draw(self._length)
-        return self._codes().encode(number)
+    def _record(self, name: str) -> bytes:
+        record = cast("bytes | None", self._store.get(keys.link(name)))
+        if record is None:
+            raise LinkNotFound
+        return record
+
+    def _code(self, number: int, length: int) -> str:
+        length = max(length, self._length)
+        if length >= RANDOM_FROM:
+            return self._codes().draw(length)
+        return self._codes().encode(number, length)
 
     def _put(self, link: Link) -> Link | None:
         """Store a link if its name is free; otherwise answer the link that has it."""
-        touched = [keys.link(link.code), keys.index(keys.bucket(link.code))]
-        taken = self._create(keys=touched, args=[_encode(link), link.code, link.number])
+        touched = [keys.link(link.name), keys.index(keys.bucket(link.name))]
+        taken = self._create(keys=touched, args=[_encode(link), link.name, link.number])
         return decode(cast("bytes", taken)) if taken else None
 
 
+def version(record: bytes | Link) -> str:
+    """Changes whenever the link does; what clients see as its `ETag`."""
+    record = _encode(record) if isinstance(record, Link) else record
+    return hashlib.blake2b(record, digest_size=8).hexdigest()
+
+
+def check_times(starts: int | None, expires: int | None) -> None:
+    """Raises `Invalid` for a link that would end before it begins."""
+    if starts is not None and expires is not None and starts >= expires:
+        raise Invalid.field("starts_at", "must be before expires_at")
+
+
 def _made(wish: Wish, number: int, code: str, by: str, now: int) -> Link:
-    return Link(
-        v=1,
-        number=number,
-        code=code,
-        url=wish.url,
-        created=now,
-        by=by,
-        status=wish.status,
-        title=wish.title,
-        tags=wish.tags,
-        expires=wish.expires,
-    )
+    fields: dict[str, Any] = {"domain": wish.domain, "status": wish.status} | wish.fields
+    return Link(v=1, number=number, code=code, created=now, by=by, **fields)

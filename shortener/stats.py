@@ -35,8 +35,8 @@ class Subject(NamedTuple):
     bucket: str
 
 
-def link_subject(code: str, number: int) -> Subject:
-    return Subject(str(number), keys.bucket(code))
+def link_subject(name: str, number: int) -> Subject:
+    return Subject(str(number), keys.bucket(name))
 
 
 def tag_subject(tag: str) -> Subject:

@@ -29,9 +29,9 @@ UNKNOWN = -1  # the mark of a journal that a bucket has not heard of
 
 # KEYS[1] the bucket's marks  KEYS[2] the bucket's index of links
 # ARGV[1] journal  ARGV[2] the mark as the sender knows it  ARGV[3] the mark afterwards
-# ARGV[4] MessagePack: [[code, number, [[key, expires, field, by, field, by...]...], totals, at]...]
+# ARGV[4] MessagePack: [[name, number, [[key, expires, field, by, field, by...]...], totals, at]...]
 # `number` 0 means a subject that is no link.  A link's group is left out when the link is gone or
-# its code is another's.  Answers the mark, and how many increments were refused.
+# its name is another's.  Answers the mark, and how many increments were refused.
 APPLY = """
 local mark = redis.call('HGET', KEYS[1], ARGV[1])
 if not mark then return {-1, 0} end
@@ -39,8 +39,8 @@ if mark ~= ARGV[2] then return {tonumber(mark), 0} end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 local refused = 0
 for _, group in ipairs(cmsgpack.unpack(ARGV[4])) do
-  local code, number, cells, totals, at = group[1], group[2], group[3], group[4], group[5]
-  if number == 0 or tonumber(redis.call('ZSCORE', KEYS[2], code) or -1) == number then
+  local name, number, cells, totals, at = group[1], group[2], group[3], group[4], group[5]
+  if number == 0 or tonumber(redis.call('ZSCORE', KEYS[2], name) or -1) == number then
     for _, cell in ipairs(cells) do
       local fresh = false
       for i = 3, #cell, 2 do
@@ -82,7 +82,7 @@ class Increments:
         counts: dict[_Place, list[int]] = {}
         for click in clicks:
             quarter = click.at // MILLISECONDS_A_QUARTER
-            _count(counts, ((click.code, click.number), quarter), click.at)
+            _count(counts, ((click.name, click.number), quarter), click.at)
             _count(counts, (_SITE, quarter), click.at)
             for tag in click.tags:
                 _count(counts, ((keys.tag_subject(tag), 0), quarter), click.at)
@@ -101,7 +101,7 @@ class Increments:
         return _pack([group.packed() for group in groups.values()])
 
 
-_Target = tuple[str, int]  # a link's code and number, or the name of another subject and 0
+_Target = tuple[str, int]  # a link's name and number, or the name of another subject and 0
 _Place = tuple[_Target, int]  # and a quarter of an hour
 _SITE: _Target = (keys.SITE_SUBJECT, 0)
 

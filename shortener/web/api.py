@@ -5,19 +5,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from typing import ParamSpec
+from urllib.parse import quote
 
 import msgspec
 from flask import Blueprint, Response, g, request
-from msgspec import UNSET
 
-from shortener import codes, targets
+from shortener import codes, keys, targets
 from shortener.accounts import Account, Accounts
 from shortener.cells import Cells
 from shortener.config import Settings
 from shortener.errors import Invalid, NotFound
-from shortener.links import Link, Links, Wish
+from shortener.links import Link, Links, Wish, check_times, version
 from shortener.stats import SITE, Stats, Subject, link_subject
-from shortener.web import bodies, queries
+from shortener.web import answers, bodies, queries
+from shortener.web.domains import Domains
 
 P = ParamSpec("P")
 View = Callable[P, Response]
@@ -28,6 +29,7 @@ def blueprint(
     stats: Stats,
     accounts: Accounts,
     cells: Cells,
+    domains: Domains,
     settings: Settings,
     reserved: set[str],
 ) -> Blueprint:
@@ -56,8 +58,10 @@ def blueprint(
         wish = _wish(bodies.read(request.get_data(), bodies.NewLink), now)
         account: Account = g.account
         link, is_new = links.create(wish, account.id, now)
-        response = _reply(_answers([link])[0], 201 if is_new else 200)
-        response.headers["Location"] = f"/api/v1/links/{link.code}"
+        response = _link(link, 201 if is_new else 200)
+        response.headers["Location"] = f"/api/v1/links/{quote(link.code)}" + (
+            "" if link.domain is None else f"?domain={link.domain}"
+        )
         return response
 
     @views.get("/links")
@@ -66,14 +70,25 @@ def blueprint(
         limit, below = queries.page(request.args)
         page = links.page(limit, below)
         following = None if page.next_number is None else queries.cursor(page.next_number)
-        answers = _answers(page.links)
-        return _reply({"links": answers, "next_cursor": following, "total": page.total})
+        found = _answers(page.links)
+        return _reply({"links": found, "next_cursor": following, "total": page.total})
 
     @views.get("/links/<code>")
     @needs("links:read")
     def read_link(code: str) -> Response:
-        queries.known(request.args, ())
-        return _reply(_answers([links.get(_name(code))])[0])
+        return _link(links.get(_name(code)))
+
+    @views.patch("/links/<code>")
+    @needs("links:write")
+    def change_link(code: str) -> Response:
+        body = bodies.read(request.get_data(), bodies.LinkChange)
+        changed = bodies.fields(body, settings.redirect_status, check_url)
+        expected = request.headers.get("If-Match", "*").strip().strip('"')
+        return _link(
+            links.change(
+                _name(code), changed, int(time.time()), None if expected == "*" else expected
+            )
+        )
 
     @views.delete("/links/<code>")
     @needs("links:write")
@@ -85,7 +100,7 @@ def blueprint(
     @needs("stats:read")
     def link_stats(code: str) -> Response:
         link = links.get(_name(code))
-        return _stats(link_subject(link.code, link.number))
+        return _stats(link_subject(link.name, link.number), "domain")
 
     @views.get("/stats")
     @needs("stats:read")
@@ -96,7 +111,7 @@ def blueprint(
     @needs("admin")
     def list_keys() -> Response:
         queries.known(request.args, ())
-        return _reply({"keys": [bodies.key_answer(account) for account in accounts.list()]})
+        return _reply({"keys": [answers.key_answer(account) for account in accounts.list()]})
 
     @views.post("/keys")
     @needs("admin")
@@ -106,9 +121,11 @@ def blueprint(
         name = bodies.text(new.name, "name", bodies.MAX_KEY_NAME)
         if not new.scopes:
             raise Invalid.field("scopes", "must have at least one")
-        expires = None if new.expires_at is None else _later("expires_at", new.expires_at, now)
+        expires = None if new.expires_at is None else int(new.expires_at.timestamp())
+        if expires is not None and expires <= now:
+            raise Invalid.field("expires_at", "must be in the future")
         account, secret = accounts.create(name, dict.fromkeys(new.scopes), expires, now)
-        return _reply(bodies.key_answer(account, secret), 201)
+        return _reply(answers.key_answer(account, secret), 201)
 
     @views.delete("/keys/<identity>")
     @needs("admin")
@@ -118,38 +135,51 @@ def blueprint(
         return Response(status=204)
 
     def _wish(new: bodies.NewLink, now: int) -> Wish:
-        """What is asked for, checked and normalised; null is the default."""
-        given = {name for name in ("code", "title", "tags") if getattr(new, name) is not UNSET}
-        given |= {"url"}
-        given |= {"expires"} if new.expires_at is not UNSET else set()
-        given |= {"status"} if new.redirect_status is not UNSET else set()
-        case_sensitive, block_private = settings.case_sensitive, settings.block_private
+        """What is asked for, checked and normalised."""
+        found = bodies.fields(new, settings.redirect_status, check_url)
+        expires = found.get("expires")
+        if expires is not None and expires <= now:
+            raise Invalid.field("expires_at", "must be in the future")
+        check_times(found.get("starts"), expires)
+        alias = new.code or None
+        if alias is not None:
+            alias = codes.check_alias(alias, settings.case_sensitive, frozenset(reserved))
         return Wish(
-            url=targets.check(new.url, (settings.domain,), block_private),
-            status=new.redirect_status or settings.redirect_status,
-            code=codes.check_alias(new.code, case_sensitive, frozenset(reserved))
-            if isinstance(new.code, str)
-            else None,
-            title=bodies.text(new.title, "title", bodies.MAX_TITLE) or None if new.title else None,
-            tags=bodies.tags(new.tags) if new.tags else (),
-            expires=_later("expires_at", new.expires_at, now) if new.expires_at else None,
-            given=frozenset(given),
+            found,
+            settings.redirect_status,
+            domains.stored(new.domain or None),
+            alias,
+            new.code_length or 0,
         )
 
-    def _answers(found: list[Link]) -> list[bodies.LinkAnswer]:
-        totals = stats.totals([link_subject(link.code, link.number) for link in found])
+    def check_url(url: str, field: str) -> str:
+        return targets.check(url, domains.all, settings.block_private, field)
+
+    def _link(link: Link, status: int = 200) -> Response:
+        response = _reply(_answers([link])[0], status)
+        response.set_etag(version(link))
+        return response
+
+    def _answers(found: list[Link]) -> list[answers.LinkAnswer]:
+        totals = stats.totals([link_subject(link.name, link.number) for link in found])
         return [
-            bodies.link_answer(link, total, settings.base_url)
+            answers.link_answer(
+                link, total, domains.shown(link.domain), settings.base_of(link.domain)
+            )
             for link, total in zip(found, totals, strict=True)
         ]
 
-    def _stats(subject: Subject) -> Response:
+    def _stats(subject: Subject, *also: str) -> Response:
         now = datetime.now(UTC)
-        question = queries.question(request.args, cells, now)
-        return _reply(bodies.stats_answer(stats.ask(subject, question, now)))
+        question = queries.question(request.args, cells, now, also)
+        return _reply(answers.stats_answer(stats.ask(subject, question, now)))
 
     def _name(code: str) -> str:
-        return codes.normalise(code, settings.case_sensitive)
+        """The name of the link that a path and `?domain=` speak of."""
+        if request.endpoint != "api.link_stats":  # which has parameters of its own
+            queries.known(request.args, ("domain",))
+        domain = domains.stored(request.args.get("domain"))
+        return keys.name(domain, codes.normalise(code, settings.case_sensitive))
 
     return views
 
@@ -160,14 +190,6 @@ def _key() -> str:
     if scheme.lower() == "bearer":
         return key.strip()
     return request.headers.get("X-Api-Key", "").strip()
-
-
-def _later(field: str, at: datetime, now: int) -> int:
-    """A time that is still to come, in seconds since 1970."""
-    seconds = bodies.seconds(at)
-    if seconds <= now:
-        raise Invalid.field(field, "must be in the future")
-    return seconds
 
 
 def _reply(body: object, status: int = 200) -> Response:

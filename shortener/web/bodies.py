@@ -1,4 +1,4 @@
-"""What requests may carry and what answers look like: the JSON of `/api/v1`.
+"""What requests of `/api/v1` may carry, as JSON.
 
 Input is strict: unknown and duplicate fields, other types and malformed JSON are refused with the
 field named.  Everything a stranger sends has a bound here, with a name and a unit.
@@ -7,17 +7,14 @@ field named.  Everything a stranger sends has a bound here, with a name and a un
 import json
 import re
 import unicodedata
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from shortener.accounts import SCOPES, Account
 from shortener.errors import Invalid
-from shortener.links import Link
-from shortener.stats import Answer, Totals
 
 MAX_TITLE = 512  # characters
 MAX_TAGS = 20
@@ -29,15 +26,26 @@ Time = Annotated[datetime, Meta(tz=True)]
 T = TypeVar("T")
 
 
-class NewLink(Struct, frozen=True, forbid_unknown_fields=True):
+class LinkChange(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The body of `PATCH /links/{code}`: what may be set, and set anew.  null is the default."""
+
+    url: str | UnsetType = UNSET
+    title: str | UnsetType | None = UNSET
+    tags: list[str] | UnsetType | None = UNSET
+    starts_at: Time | UnsetType | None = UNSET
+    expires_at: Time | UnsetType | None = UNSET
+    expired_url: str | UnsetType | None = UNSET
+    redirect_status: Literal[301, 302, 307, 308] | UnsetType | None = UNSET
+    forward_query: bool | UnsetType | None = UNSET
+
+
+class NewLink(LinkChange, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The body of `POST /links`."""
 
     url: str
     code: str | UnsetType | None = UNSET
-    title: str | UnsetType | None = UNSET
-    tags: list[str] | UnsetType | None = UNSET
-    expires_at: Time | UnsetType | None = UNSET
-    redirect_status: Literal[301, 302, 307, 308] | UnsetType | None = UNSET
+    code_length: Annotated[int, Meta(ge=5, le=32)] | UnsetType | None = UNSET
+    domain: str | UnsetType | None = UNSET
 
 
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,35 +54,6 @@ class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     scopes: list[Literal["links:read", "links:write", "stats:read", "admin"]]
     expires_at: Time | None = None
-
-
-class LinkAnswer(Struct, frozen=True):
-    """A link as clients see it; every field is always there."""
-
-    code: str
-    short_url: str
-    url: str
-    title: str | None
-    tags: tuple[str, ...]
-    redirect_status: int
-    created_at: str
-    updated_at: str
-    created_by: str
-    expires_at: str | None
-    clicks: int
-    bots: int | None  # null: not told apart from people
-    last_clicked_at: str | None
-
-
-class KeyAnswer(Struct, frozen=True):
-    """A key as clients see it; `key` is the secret, in the answer to its creation only."""
-
-    id: str
-    name: str
-    scopes: tuple[str, ...]
-    created_at: str
-    expires_at: str | None
-    key: str | UnsetType = UNSET
 
 
 class _Duplicate(ValueError):
@@ -141,58 +120,34 @@ def tags(values: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def seconds(value: datetime) -> int:
+def fields(
+    body: LinkChange, default_status: int, check_url: Callable[[str, str], str]
+) -> dict[str, Any]:
+    """The fields of `Link` that a body sets, checked and normalised; null is the default.
+
+    `check_url` is given a URL and the name of its field.  Raises `Invalid`.
+    """
+    found: dict[str, Any] = {}
+    if body.url is not UNSET:
+        found["url"] = check_url(body.url, "url")
+    if body.title is not UNSET:
+        found["title"] = text(body.title, "title", MAX_TITLE) or None if body.title else None
+    if body.tags is not UNSET:
+        found["tags"] = tags(body.tags) if body.tags else ()
+    if body.starts_at is not UNSET:
+        found["starts"] = _seconds(body.starts_at)
+    if body.expires_at is not UNSET:
+        found["expires"] = _seconds(body.expires_at)
+    if body.expired_url is not UNSET:
+        expired_url = body.expired_url
+        found["expired_url"] = check_url(expired_url, "expired_url") if expired_url else None
+    if body.redirect_status is not UNSET:
+        found["status"] = body.redirect_status or default_status
+    if body.forward_query is not UNSET:
+        found["forward_query"] = bool(body.forward_query)
+    return found
+
+
+def _seconds(value: datetime | None) -> int | None:
     """Whole seconds since 1970."""
-    return int(value.timestamp())
-
-
-def time_text(value: float | datetime) -> str:
-    """RFC 3339: a number of seconds since 1970 in UTC, a time in its own zone."""
-    if not isinstance(value, datetime):
-        value = datetime.fromtimestamp(int(value), UTC)
-    return value.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def link_answer(link: Link, totals: Totals, base_url: str) -> LinkAnswer:
-    return LinkAnswer(
-        code=link.code,
-        short_url=f"{base_url}/{quote(link.code)}",
-        url=link.url,
-        title=link.title,
-        tags=link.tags,
-        redirect_status=link.status,
-        created_at=time_text(link.created),
-        updated_at=time_text(link.updated or link.created),
-        created_by=link.by,
-        expires_at=None if link.expires is None else time_text(link.expires),
-        clicks=totals.clicks,
-        bots=None,
-        last_clicked_at=None if totals.last is None else time_text(totals.last / 1000),
-    )
-
-
-def key_answer(account: Account, secret: str | None = None) -> KeyAnswer:
-    return KeyAnswer(
-        id=account.id,
-        name=account.name,
-        scopes=tuple(scope for scope in SCOPES if scope in account.scopes),
-        created_at=time_text(account.created),
-        expires_at=None if account.expires is None else time_text(account.expires),
-        key=UNSET if secret is None else secret,
-    )
-
-
-def stats_answer(answer: Answer) -> dict[str, object]:
-    """`visitors` and `bots` are null: they are not told apart yet."""
-    question = answer.question
-    return {
-        "from": time_text(question.start),
-        "to": time_text(question.end),
-        "interval": question.interval,
-        "tz": question.zone.key,
-        "totals": {"clicks": answer.clicks, "visitors": None, "bots": None},
-        "series": [
-            {"start": time_text(start), "clicks": clicks, "visitors": None, "bots": None}
-            for start, clicks in answer.series
-        ],
-    }
+    return None if value is None else int(value.timestamp())

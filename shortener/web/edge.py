@@ -15,6 +15,7 @@ from shortener.journal import Journal
 from shortener.links import Link
 from shortener.redirects import decide
 from shortener.web.bridge import Bridge, Receive, Scope, Send
+from shortener.web.domains import Domains
 from shortener.web.records import Records
 from shortener.web.redirect import CACHE_CONTROL, LOOKUP
 from shortener.web.visitor import click, is_counted
@@ -31,16 +32,17 @@ class Edge:
         flask: WSGIApplication,
         records: Records,
         journal: Journal,
+        domains: Domains,
         case_sensitive: bool,
         trusted_proxies: int,
     ) -> None:
         self._bridge = Bridge(flask)
-        self._records, self._journal = records, journal
+        self._records, self._journal, self._domains = records, journal, domains
         self._case_sensitive, self._trusted_proxies = case_sensitive, trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            name = self._code(scope)
+            name = self._name(scope)
             if name is None:
                 await self._bridge(scope, receive, send)
             else:
@@ -48,26 +50,28 @@ class Edge:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
-    def _code(self, scope: Scope) -> str | None:
-        """The normalised code that the request asks for; None when it is for Flask alone."""
+    def _name(self, scope: Scope) -> str | None:
+        """The name of the link that is asked for; None when the request is for Flask alone."""
         path: str = scope["path"]
         if scope["method"] not in ("GET", "HEAD") or path.find("/", 1) > 0:
             return None
-        name = normalise(path[1:], self._case_sensitive)
-        return name if looks_like_code(name) else None
+        code = normalise(path[1:], self._case_sensitive)
+        if not looks_like_code(code):
+            return None
+        return code if self._domains.only else self._domains.name(_host(scope), code)
 
     async def _follow(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         found: Link | StoreAway | None = None
         try:
             link = found = await self._records.find(name)
             at = time.time_ns() // 1_000_000
-            redirect = decide(link, at)
+            redirect = decide(link, at, scope["query_string"])
         except Problem as problem:
             found = problem if isinstance(problem, StoreAway) else found
             await self._bridge(scope, receive, send, {LOOKUP: found})
             return
         headers = dict(scope["headers"])
-        if link is not None and is_counted(scope["method"], headers):
+        if link is not None and redirect.counted and is_counted(scope["method"], headers):
             client = scope["client"]
             peer = client[0] if client else ""
             query = scope["query_string"]
@@ -94,3 +98,7 @@ class Edge:
     def _close(self) -> None:
         self._bridge.close()
         self._journal.close()
+
+
+def _host(scope: Scope) -> str:
+    return next((v.decode("latin-1") for k, v in scope["headers"] if k == b"host"), "")

@@ -54,9 +54,12 @@ def _number(text: str) -> int:
     return int(match[1])
 
 
-def question(query: Query, cells: Cells, now: datetime) -> Question:
-    """`from`, `to`, `interval` and `tz`; what is left out is the last 30 days."""
-    known(query, ("from", "to", "interval", "tz"))
+def question(query: Query, cells: Cells, now: datetime, also: Collection[str] = ()) -> Question:
+    """`from`, `to`, `interval` and `tz`; what is left out is the last 30 days.
+
+    `also` are parameters that others read.
+    """
+    known(query, ("from", "to", "interval", "tz", *also))
     zone = _zone(query.get("tz"), cells.zone)
     default = default_question(Cells(zone), now)
     interval = query.get("interval", "day")

@@ -13,6 +13,7 @@ from shortener.errors import LinkNotFound, StoreAway
 from shortener.journal import Journal
 from shortener.links import Link, Links
 from shortener.redirects import decide
+from shortener.web.domains import Domains
 from shortener.web.visitor import click, is_counted
 
 LOOKUP = "shortener.lookup"
@@ -22,6 +23,7 @@ CACHE_CONTROL = "private, no-store"  # a cached redirect is a click nobody sees
 def blueprint(
     links: Links,
     journal: Journal,
+    domains: Domains,
     case_sensitive: bool,
     trusted_proxies: int,
     not_found_url: str,
@@ -33,14 +35,14 @@ def blueprint(
     def follow(code: str) -> Response:
         at = time.time_ns() // 1_000_000
         try:
-            link = _find(links, normalise(code, case_sensitive))
-            redirect = decide(link, at)
+            link = _find(links, domains, normalise(code, case_sensitive))
+            redirect = decide(link, at, request.query_string)
         except LinkNotFound:
             if not_found_url:
                 return _answer(302, not_found_url)
             raise
         headers = _headers()
-        if is_counted(request.method, headers):
+        if redirect.counted and is_counted(request.method, headers):
             query, peer = request.query_string, request.remote_addr or ""
             journal.append([click(link, at, headers, query, peer, trusted_proxies)])
         return _answer(redirect.status, redirect.location)
@@ -48,16 +50,18 @@ def blueprint(
     return views
 
 
-def _find(links: Links, name: str) -> Link:
-    """The link that the edge found, or the one with this normalised code."""
+def _find(links: Links, domains: Domains, code: str) -> Link:
+    """The link that the edge found, or the one with this normalised code on the asked domain."""
     if LOOKUP in request.environ:
         found: Link | StoreAway | None = request.environ[LOOKUP]
         if isinstance(found, StoreAway):
             raise found
         if found is not None:
             return found
-    elif looks_like_code(name):
-        return links.get(name)
+    elif looks_like_code(code):
+        name = domains.name(request.headers.get("Host", ""), code)
+        if name is not None:
+            return links.get(name)
     raise LinkNotFound
 
 

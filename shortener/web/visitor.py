@@ -34,11 +34,11 @@ def click(
 ) -> Click:
     """The click of a visitor who was sent to `link` at `at` (milliseconds since 1970)."""
     if headers.get(b"dnt") == b"1" or headers.get(b"sec-gpc") == b"1":
-        return Click(at, link.number, link.code, link.tags, "", "", "", "", _NONE, True)
+        return Click(at, link.number, link.name, link.tags, "", "", "", "", _NONE, True)
     return Click(
         at,
         link.number,
-        link.code,
+        link.name,
         link.tags,
         address(headers, peer, trusted_proxies),
         _text(headers, b"user-agent", MAX_AGENT),
