@@ -8,8 +8,9 @@ row 1  config       settings, parsed and checked once     errors     what can go
 row 2  keys         every Redis key, in one table         codes      number -> code; alias rules
        targets      where a link may point                cells      the hour and day of a click
        connections  Redis clients from one URL
-row 3  site         what is fixed at the first start      links      make, find, list, delete
-       redirects    the decision, pure                    stats      ask about clicks
+row 3  site         what is fixed at the first start      link       what a link is
+       links        make, find, change, delete            redirects  the decision, pure
+       stats        ask about clicks                      limits     how often is too often
        accounts     API keys and scopes                   tally      sums of clicks, applied once
        aggregator   tails the journals, tidies up         health     named checks, in words
 row 4  web/         everything that knows HTTP
@@ -18,7 +19,7 @@ row 6  embedded     the private Redis                     server     gunicorn an
        supervisor   starts and watches them               cli        the command
        client       its calls to a server
 
-Follow one redirect: `web/edge.py` reads the request and coalesces look-ups, `links.py` knows the
+Follow one redirect: `web/edge.py` reads the request and coalesces look-ups, `link.py` knows the
 record, `redirects.py` decides, `journal.py` writes the click down; then the answer goes out.
 """
 

@@ -18,12 +18,14 @@ from shortener.cells import Cells
 from shortener.codes import Codes
 from shortener.config import Settings
 from shortener.journal import Journal
+from shortener.limits import Limits
 from shortener.links import Links
 from shortener.stats import Stats
 from shortener.web import api, pages, problems
 from shortener.web import redirect as redirects
 from shortener.web.domains import Domains
 from shortener.web.edge import Edge
+from shortener.web.passwords import Passwords
 from shortener.web.records import Records
 
 
@@ -63,6 +65,7 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
             links,
             journal,
             domains,
+            Passwords(Limits(store)),
             settings.case_sensitive,
             settings.trusted_proxies,
             settings.not_found_url,

@@ -74,6 +74,17 @@ class Unauthorized(Problem):
     meaning = "The request has no API key, or one that is unknown or expired."
 
 
+class WrongPassword(Problem):
+    slug, status, title = "wrong-password", 403, "Wrong password"
+    meaning = "The link asks for another password."
+
+
+class TooManyTries(Problem):
+    slug, status, title = "too-many-tries", 429, "Too many tries"
+    meaning = "There were too many wrong tries from this address; wait a minute."
+    retry_after = 60
+
+
 class Forbidden(Problem):
     slug, status, title = "forbidden", 403, "Not allowed"
     meaning = "The API key lacks the scope that this call needs."

@@ -45,6 +45,7 @@ class Click(msgspec.Struct, array_like=True, frozen=True, gc=False):
     language: str
     utm: tuple[str, str, str]  # source, medium, campaign
     private: bool  # DNT or Sec-GPC
+    used: bool = False  # has taken one of the link's max_clicks
 
 
 _encode = msgspec.msgpack.Encoder().encode

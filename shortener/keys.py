@@ -8,6 +8,7 @@
     i:{b}                  zset    links       names, scored by link number       never
     marks:{b}              hash    tally       journal -> offset applied so far   with journal
     t:{b}:SUBJECT          hash    tally       totals: c clicks, at last click    with the link
+    u:{b}:NUMBER           string  links       uses of a link with max_clicks     with the link
     q:{b}:SUBJECT:WEEK     hash    tally       clicks by quarter of an hour       35 days
     d:{b}:SUBJECT:YEAR     hash    tally       clicks by day of the site's zone   800 days
 
@@ -59,6 +60,10 @@ def marks(in_bucket: str) -> str:
 
 def totals(in_bucket: str, subject: str) -> str:
     return f"t:{{{in_bucket}}}:{subject}"
+
+
+def uses(in_bucket: str, number: int) -> str:
+    return f"u:{{{in_bucket}}}:{number}"
 
 
 def quarters(in_bucket: str, subject: str, week: int) -> str:

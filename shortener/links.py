@@ -5,8 +5,7 @@ number, which says in what order links were made.  Both are written by one scrip
 whether the name is free: of two requests for one alias the first wins, and the other is told.
 """
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -15,7 +14,8 @@ import redis
 from shortener import keys
 from shortener.cells import kept_weeks, kept_years
 from shortener.codes import RANDOM_FROM, Codes
-from shortener.errors import Changed, CodesExhausted, CodeTaken, Invalid, LinkNotFound
+from shortener.errors import Changed, CodesExhausted, CodeTaken, LinkNotFound
+from shortener.link import Link, Wish, check_times, decode, encode, version
 
 MAX_LEAPS = 24  # numbers tried until a free code is found; the last leap is 2**23 numbers wide
 
@@ -39,57 +39,34 @@ return redis.call('DEL', KEYS[1])
 """
 
 
-# KEYS[1] the record's key  ARGV the record as it was read, and as it should be.
-# Answers 1, or the record as it is meanwhile, or nothing when it is gone.
+# KEYS[1] the record's key  KEYS[2] the link's uses  KEYS[3] its totals
+# ARGV[1] the record as it was read  ARGV[2] as it should be  ARGV[3] 1 if that has max_clicks
+# Answers 1, or the record as it is meanwhile, or nothing when it is gone.  A link that is limited
+# from now on has used up the clicks it had; those still on their way are added by the tally.
 CHANGE = """
 local found = redis.call('GET', KEYS[1])
 if found ~= ARGV[1] then return found end
 redis.call('SET', KEYS[1], ARGV[2])
+if ARGV[3] == '0' then
+  redis.call('DEL', KEYS[2])
+elseif redis.call('EXISTS', KEYS[2]) == 0 then
+  redis.call('SET', KEYS[2], redis.call('HGET', KEYS[3], 'c') or 0)
+end
 return 1
 """
 
-
-class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The stored record.  Times are seconds since 1970; what has its default is left out."""
-
-    v: int = msgspec.field(name="v")  # schema version of this record
-    number: int = msgspec.field(name="n")
-    code: str = msgspec.field(name="c")
-    url: str = msgspec.field(name="u")
-    created: int = msgspec.field(name="at")
-    by: str = msgspec.field(name="by")  # id of the API key that made it
-    domain: str | None = msgspec.field(name="d", default=None)  # None: the default one
-    status: int = msgspec.field(name="st", default=302)
-    title: str | None = msgspec.field(name="t", default=None)
-    tags: tuple[str, ...] = msgspec.field(name="tg", default=())
-    starts: int | None = msgspec.field(name="sa", default=None)
-    expires: int | None = msgspec.field(name="ex", default=None)
-    expired_url: str | None = msgspec.field(name="xu", default=None)
-    forward_query: bool = msgspec.field(name="fq", default=False)
-    updated: int | None = msgspec.field(name="up", default=None)
-
-    @property
-    def name(self) -> str:
-        """What tells it from all other links."""
-        return keys.name(self.domain, self.code)
-
-
-class Wish(msgspec.Struct, frozen=True):
-    """What a new link should be, checked and normalised.
-
-    `fields` are those of `Link` that were asked for; without `code` one of at least `length`
-    characters is made.
-    """
-
-    fields: dict[str, Any]
-    status: int  # when none was asked for
-    domain: str | None = None
-    code: str | None = None
-    length: int = 0
-
-    def is_met_by(self, link: Link) -> bool:
-        """Whether `link` equals the wish in every given field."""
-        return all(getattr(link, name) == value for name, value in self.fields.items())
+# KEYS[1] the record's key  KEYS[2] the link's uses  ARGV[1] the link's number
+# Answers 1 when this visitor may go on, 0 when the link is used up, nothing when it is gone.
+TAKE = """
+local record = redis.call('GET', KEYS[1])
+if not record then return false end
+local link = cjson.decode(record)
+if link.n ~= tonumber(ARGV[1]) then return false end
+if not link.mx then return 1 end
+if tonumber(redis.call('GET', KEYS[2]) or 0) >= link.mx then return 0 end
+redis.call('INCR', KEYS[2])
+return 1
+"""
 
 
 class Page(NamedTuple):
@@ -98,15 +75,6 @@ class Page(NamedTuple):
     links: list[Link]
     next_number: int | None
     total: int
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Link).decode
-
-
-def decode(record: bytes) -> Link:
-    """The link in a stored record."""
-    return _decode(record)
 
 
 class Links:
@@ -118,6 +86,7 @@ class Links:
         self._create = store.register_script(CREATE)
         self._delete = store.register_script(DELETE)
         self._change = store.register_script(CHANGE)
+        self._take = store.register_script(TAKE)
 
     def create(self, wish: Wish, by: str, now: int) -> tuple[Link, bool]:
         """Make a link, at `now` (seconds since 1970), for the API key with the id `by`.
@@ -160,12 +129,42 @@ class Links:
                 raise Changed
             link = msgspec.structs.replace(decode(record), **fields, updated=now)
             check_times(link.starts, link.expires)
-            found = self._change(keys=[keys.link(name)], args=[record, _encode(link)])
+            bucket, number = keys.bucket(name), link.number
+            found = self._change(
+                keys=[
+                    keys.link(name),
+                    keys.uses(bucket, number),
+                    keys.totals(bucket, str(number)),
+                ],
+                args=[record, encode(link), int(link.max_clicks is not None)],
+            )
             if found == 1:
                 return link
             if found is None:
                 raise LinkNotFound
             record = cast("bytes", found)
+
+    def take(self, link: Link) -> bool:
+        """Let one visitor through a link with `max_clicks`; False when it is used up.
+
+        However many ask at once, not one too many gets through.  Raises `LinkNotFound`.
+        """
+        bucket = keys.bucket(link.name)
+        touched = [keys.link(link.name), keys.uses(bucket, link.number)]
+        taken = self._take(keys=touched, args=[link.number])
+        if taken is None:
+            raise LinkNotFound
+        return bool(taken)
+
+    def uses(self, links: Sequence[Link]) -> list[int]:
+        """How many visitors each link has let through; 0 for those without `max_clicks`."""
+        limited = [link for link in links if link.max_clicks is not None]
+        pipeline = self._store.pipeline(transaction=False)
+        for link in limited:
+            pipeline.get(keys.uses(keys.bucket(link.name), link.number))
+        counts = pipeline.execute() if limited else []
+        used = {link.number: int(n or 0) for link, n in zip(limited, counts, strict=True)}
+        return [used.get(link.number, 0) for link in links]
 
     def delete(self, name: str, now: int) -> None:
         """Delete a link and its statistics.  Raises `LinkNotFound`, also for whoever comes second.
@@ -176,6 +175,7 @@ class Links:
         bucket, subject = keys.bucket(name), str(link.number)
         statistics = [
             keys.totals(bucket, subject),
+            keys.uses(bucket, link.number),
             *(keys.quarters(bucket, subject, week) for week in kept_weeks(now)),
             *(keys.days(bucket, subject, year) for year in kept_years(now)),
         ]
@@ -226,20 +226,8 @@ class Links:
     def _put(self, link: Link) -> Link | None:
         """Store a link if its name is free; otherwise answer the link that has it."""
         touched = [keys.link(link.name), keys.index(keys.bucket(link.name))]
-        taken = self._create(keys=touched, args=[_encode(link), link.name, link.number])
+        taken = self._create(keys=touched, args=[encode(link), link.name, link.number])
         return decode(cast("bytes", taken)) if taken else None
-
-
-def version(record: bytes | Link) -> str:
-    """Changes whenever the link does; what clients see as its `ETag`."""
-    record = _encode(record) if isinstance(record, Link) else record
-    return hashlib.blake2b(record, digest_size=8).hexdigest()
-
-
-def check_times(starts: int | None, expires: int | None) -> None:
-    """Raises `Invalid` for a link that would end before it begins."""
-    if starts is not None and expires is not None and starts >= expires:
-        raise Invalid.field("starts_at", "must be before expires_at")
 
 
 def _made(wish: Wish, number: int, code: str, by: str, now: int) -> Link:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 from urllib.parse import quote_from_bytes, unquote_plus
 
 from shortener.errors import LinkExpired, LinkNotFound
-from shortener.links import Link
+from shortener.link import Link
 
 _AS_IT_IS = "!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  # printable ASCII that stays in a query
 
@@ -17,8 +17,23 @@ class Redirect(NamedTuple):
     counted: bool = True
 
 
+class Gated(Exception):
+    """The link and the clock do not decide alone: there is a password or a number of visitors."""
+
+
 def decide(link: Link | None, now: int, query: bytes) -> Redirect:
     """Where `link` leads at `now` (milliseconds since 1970) a visitor who came with `query`.
+
+    Raises `Gated` when it leads somewhere, but not everyone; and like `lead`.
+    """
+    redirect = lead(link, now, query)
+    if link is not None and link.is_gated and redirect.counted:
+        raise Gated
+    return redirect
+
+
+def lead(link: Link | None, now: int, query: bytes) -> Redirect:
+    """The same for whoever may pass.
 
     Raises `LinkNotFound` when there is no link, or not yet, and `LinkExpired` when its time is over
     and it names no other place; these have pages of their own.
@@ -26,13 +41,14 @@ def decide(link: Link | None, now: int, query: bytes) -> Redirect:
     if link is None or (link.starts is not None and now < link.starts * 1000):
         raise LinkNotFound
     if link.expires is not None and now >= link.expires * 1000:
-        return _over(link)
+        return over(link)
     if link.forward_query and query:
         return Redirect(link.status, forwarded(link.url, query))
     return Redirect(link.status, link.url)
 
 
-def _over(link: Link) -> Redirect:
+def over(link: Link) -> Redirect:
+    """Where a link leads that has expired or is used up.  Raises `LinkExpired`."""
     if link.expired_url is None:
         raise LinkExpired
     return Redirect(302, link.expired_url, counted=False)

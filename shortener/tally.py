@@ -29,7 +29,9 @@ UNKNOWN = -1  # the mark of a journal that a bucket has not heard of
 
 # KEYS[1] the bucket's marks  KEYS[2] the bucket's index of links
 # ARGV[1] journal  ARGV[2] the mark as the sender knows it  ARGV[3] the mark afterwards
-# ARGV[4] MessagePack: [[name, number, [[key, expires, field, by, field, by...]...], totals, at]...]
+# ARGV[4] MessagePack: [[name, number, [[key, expires, field, by, field, by...]...],
+#   totals, at, uses, clicks]...], `at` being the time of the last click,
+# and `uses`, the key of a link's uses, with the clicks that took none when they were answered.
 # `number` 0 means a subject that is no link.  A link's group is left out when the link is gone or
 # its name is another's.  Answers the mark, and how many increments were refused.
 APPLY = """
@@ -49,6 +51,9 @@ for _, group in ipairs(cmsgpack.unpack(ARGV[4])) do
         if count == cell[i + 1] then fresh = true end
       end
       if fresh and cell[2] > 0 then redis.call('EXPIREAT', cell[1], cell[2]) end
+    end
+    if group[7] > 0 and redis.call('EXISTS', group[6]) == 1 then
+      redis.pcall('INCRBY', group[6], group[7])
     end
     local last = redis.pcall('HGET', totals, 'at')
     if type(last) ~= 'table' and (not last or tonumber(last) < at) then
@@ -82,7 +87,7 @@ class Increments:
         counts: dict[_Place, list[int]] = {}
         for click in clicks:
             quarter = click.at // MILLISECONDS_A_QUARTER
-            _count(counts, ((click.name, click.number), quarter), click.at)
+            _count(counts, ((click.name, click.number), quarter), click.at, click.used)
             _count(counts, (_SITE, quarter), click.at)
             for tag in click.tags:
                 _count(counts, ((keys.tag_subject(tag), 0), quarter), click.at)
@@ -109,10 +114,11 @@ _SITE: _Target = (keys.SITE_SUBJECT, 0)
 class _Group:
     """The increments of one subject: by hash, its expiry and its fields."""
 
-    __slots__ = ("cells", "last", "target", "totals")
+    __slots__ = ("cells", "last", "target", "totals", "unused", "uses")
 
-    def __init__(self, target: _Target, totals: str) -> None:
+    def __init__(self, bucket: str, target: _Target, totals: str) -> None:
         self.target, self.totals, self.last = target, totals, 0
+        self.uses, self.unused = keys.uses(bucket, target[1]), 0
         self.cells: dict[str, tuple[int, dict[str | int, int]]] = {}
 
     def add(self, key: str, expires: int, field: str | int, clicks: int) -> None:
@@ -124,16 +130,17 @@ class _Group:
             [key, expires, *(part for item in fields.items() for part in item)]
             for key, (expires, fields) in self.cells.items()
         ]
-        return [*self.target, cells, self.totals, self.last]
+        return [*self.target, cells, self.totals, self.last, self.uses, self.unused]
 
 
-def _count(counts: dict[_Place, list[int]], place: _Place, at: int) -> None:
-    """One more click there; remember the latest."""
+def _count(counts: dict[_Place, list[int]], place: _Place, at: int, used: bool = True) -> None:
+    """One more click there; remember the latest, and how many took no use when answered."""
     count = counts.get(place)
     if count is None:
-        counts[place] = [1, at]
+        counts[place] = [1, at, 0 if used else 1]
     else:
         count[0] += 1
+        count[2] += not used
         if at > count[1]:
             count[1] = at
 
@@ -141,24 +148,25 @@ def _count(counts: dict[_Place, list[int]], place: _Place, at: int) -> None:
 def _grouped(counts: dict[_Place, list[int]], cells: Cells) -> dict[str, dict[_Target, _Group]]:
     """Counts by quarter as increments of quarters, days and totals, by bucket and subject."""
     groups: dict[str, dict[_Target, _Group]] = defaultdict(dict)
-    for (target, quarter), (clicks, last) in counts.items():
+    for (target, quarter), (clicks, last, unused) in counts.items():
         name, number = target
         bucket, subject = keys.bucket(name), str(number) if number else name
         group = groups[bucket].get(target)
         if group is None:
-            group = groups[bucket][target] = _Group(target, keys.totals(bucket, subject))
+            group = groups[bucket][target] = _Group(bucket, target, keys.totals(bucket, subject))
         at = quarter * MILLISECONDS_A_QUARTER
         week, day = cells.quarter(at), cells.day(at)
         group.add(group.totals, 0, "c", clicks)
         group.add(keys.quarters(bucket, subject, week.period), week.expires, week.field, clicks)
         group.add(keys.days(bucket, subject, day.period), day.expires, day.field, clicks)
         group.last = max(group.last, last)
+        group.unused += unused
     return groups
 
 
 def _increments(group: _Group) -> int:
     """What a group costs the script, in commands."""
-    return 2 + sum(len(fields) for _, fields in group.cells.values())
+    return 3 + sum(len(fields) for _, fields in group.cells.values())
 
 
 class Tally:

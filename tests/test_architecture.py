@@ -10,7 +10,18 @@ PACKAGE = Path(__file__).parent.parent / "shortener"
 ROWS = [
     {"config", "errors", "journal", "segments", "children", "data_dir"},
     {"keys", "codes", "targets", "cells", "connections"},
-    {"site", "links", "redirects", "stats", "accounts", "tally", "aggregator", "health"},
+    {
+        "site",
+        "limits",
+        "link",
+        "links",
+        "redirects",
+        "stats",
+        "accounts",
+        "tally",
+        "aggregator",
+        "health",
+    },
     {"web"},
     {"app"},
     {"embedded", "server", "supervisor", "client", "cli", "__main__"},
@@ -18,7 +29,8 @@ ROWS = [
 WITHIN_ROW = {  # the few steps sideways, each with the direction it has
     "segments": {"journal"},
     "data_dir": {"config"},
-    "redirects": {"links"},
+    "links": {"link"},
+    "redirects": {"link"},
     "aggregator": {"tally"},
     "health": {"aggregator"},
     "supervisor": {"embedded"},
@@ -29,6 +41,7 @@ OWNERS = {  # who may use a library
     "flask": {"web", "app"},
     "werkzeug": {"web"},
     "redis": {
+        "limits",
         "connections",
         "site",
         "links",
@@ -44,6 +57,7 @@ OWNERS = {  # who may use a library
     "can_ada": {"targets"},
     "gunicorn": {"server"},
     "uvicorn_worker": {"server"},
+    "limits": {"limits"},
     "click": {"cli"},
     "rich": {"cli"},
     "urllib3": {"client"},
@@ -110,8 +124,8 @@ def test_every_module_has_a_row_and_is_in_the_map() -> None:
 
 
 def test_following_a_redirect_takes_five_files() -> None:
-    """edge, records, links, redirects, journal: a reader needs no more to see one answered."""
-    needed = {"web.edge", "web.records", "links", "redirects", "journal"}
+    """edge, records, link, redirects, journal: a reader needs no more to see one answered."""
+    needed = {"web.edge", "web.records", "link", "redirects", "journal"}
     text = (PACKAGE / "web" / "edge.py").read_text()
     assert needed - {"web.edge"} <= {
         name.removeprefix("shortener.") for name in imports(PACKAGE / "web" / "edge.py")

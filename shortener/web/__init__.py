@@ -5,8 +5,12 @@ bridge    a WSGI application on the event loop
 records   link records for the edge: coalesced reads, and a cache for when Redis is away
 visitor   what a request says about its visitor
 redirect  the same redirect under Flask
+passwords passwords of links
+domains   which domain a request is for
 api       /api/v1
-bodies    what requests may carry and answers look like
+queries   query strings, parsed
+bodies    what requests may carry
+answers   what answers look like
 pages     the front page, errors, files, health
 problems  one shape for every error
 """

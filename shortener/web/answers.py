@@ -6,7 +6,7 @@ from urllib.parse import quote
 from msgspec import UNSET, Struct, UnsetType
 
 from shortener.accounts import SCOPES, Account
-from shortener.links import Link
+from shortener.link import Link
 from shortener.stats import Answer, Totals
 
 
@@ -27,6 +27,9 @@ class LinkAnswer(Struct, frozen=True):
     starts_at: str | None
     expires_at: str | None
     expired_url: str | None
+    max_clicks: int | None
+    remaining: int | None
+    has_password: bool
     clicks: int
     bots: int | None  # null: not told apart from people
     last_clicked_at: str | None
@@ -50,8 +53,9 @@ def time_text(value: float | datetime) -> str:
     return value.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def link_answer(link: Link, totals: Totals, domain: str, base_url: str) -> LinkAnswer:
+def link_answer(link: Link, totals: Totals, uses: int, domain: str, base_url: str) -> LinkAnswer:
     """`domain` and `base_url` are those of the link."""
+    remaining = None if link.max_clicks is None else max(0, link.max_clicks - uses)
     return LinkAnswer(
         code=link.code,
         domain=domain,
@@ -67,6 +71,9 @@ def link_answer(link: Link, totals: Totals, domain: str, base_url: str) -> LinkA
         starts_at=_optional(link.starts),
         expires_at=_optional(link.expires),
         expired_url=link.expired_url,
+        max_clicks=link.max_clicks,
+        remaining=remaining,
+        has_password=link.password is not None,
         clicks=totals.clicks,
         bots=None,
         last_clicked_at=None if totals.last is None else time_text(totals.last / 1000),

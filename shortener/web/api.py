@@ -15,7 +15,8 @@ from shortener.accounts import Account, Accounts
 from shortener.cells import Cells
 from shortener.config import Settings
 from shortener.errors import Invalid, NotFound
-from shortener.links import Link, Links, Wish, check_times, version
+from shortener.link import Link, Wish, check_times, version
+from shortener.links import Links
 from shortener.stats import SITE, Stats, Subject, link_subject
 from shortener.web import answers, bodies, queries
 from shortener.web.domains import Domains
@@ -164,9 +165,9 @@ def blueprint(
         totals = stats.totals([link_subject(link.name, link.number) for link in found])
         return [
             answers.link_answer(
-                link, total, domains.shown(link.domain), settings.base_of(link.domain)
+                link, total, used, domains.shown(link.domain), settings.base_of(link.domain)
             )
-            for link, total in zip(found, totals, strict=True)
+            for link, total, used in zip(found, totals, links.uses(found), strict=True)
         ]
 
     def _stats(subject: Subject, *also: str) -> Response:

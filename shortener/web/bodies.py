@@ -15,10 +15,12 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shortener.errors import Invalid
+from shortener.web.passwords import MAX_PASSWORD, hashed
 
 MAX_TITLE = 512  # characters
 MAX_TAGS = 20
 MAX_TAG = 64  # characters
+MAX_CLICKS = 1_000_000_000
 MAX_KEY_NAME = 128  # characters
 MAX_YEAR = 9999
 
@@ -37,6 +39,8 @@ class LinkChange(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     expired_url: str | UnsetType | None = UNSET
     redirect_status: Literal[301, 302, 307, 308] | UnsetType | None = UNSET
     forward_query: bool | UnsetType | None = UNSET
+    max_clicks: Annotated[int, Meta(ge=1, le=MAX_CLICKS)] | UnsetType | None = UNSET
+    password: str | UnsetType | None = UNSET
 
 
 class NewLink(LinkChange, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -145,7 +149,15 @@ def fields(
         found["status"] = body.redirect_status or default_status
     if body.forward_query is not UNSET:
         found["forward_query"] = bool(body.forward_query)
+    if body.max_clicks is not UNSET:
+        found["max_clicks"] = body.max_clicks
+    if body.password is not UNSET:
+        found["password"] = _password(body.password) if body.password else None
     return found
+
+
+def _password(value: str) -> str:
+    return hashed(text(value, "password", MAX_PASSWORD))
 
 
 def _seconds(value: datetime | None) -> int | None:

@@ -12,8 +12,8 @@ from wsgiref.types import WSGIApplication
 from shortener.codes import looks_like_code, normalise
 from shortener.errors import Problem, StoreAway
 from shortener.journal import Journal
-from shortener.links import Link
-from shortener.redirects import decide
+from shortener.link import Link
+from shortener.redirects import Gated, decide
 from shortener.web.bridge import Bridge, Receive, Scope, Send
 from shortener.web.domains import Domains
 from shortener.web.records import Records
@@ -66,7 +66,7 @@ class Edge:
             link = found = await self._records.find(name)
             at = time.time_ns() // 1_000_000
             redirect = decide(link, at, scope["query_string"])
-        except Problem as problem:
+        except (Problem, Gated) as problem:
             found = problem if isinstance(problem, StoreAway) else found
             await self._bridge(scope, receive, send, {LOOKUP: found})
             return

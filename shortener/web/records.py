@@ -3,7 +3,7 @@
 Look-ups that arrive in one turn of the event loop share one `MGET`; while it is in flight the next
 ones gather.  Nobody waits for a timer.  Links that were served are remembered, bounded, and used
 only while Redis does not answer: then they redirect for up to an hour more, while codes that this
-worker has not served get 503 at once.
+worker has not served, or that a password or a limit guards, get 503 at once.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import redis.asyncio
 
 from shortener import connections, keys
 from shortener.errors import StoreAway
-from shortener.links import Link, decode
+from shortener.link import Link, decode
 
 MAX_REMEMBERED = 50_000  # links of a worker; about 1 kB each
 MAX_AGE = 3600.0  # seconds since a link was last read, after which it serves no more
@@ -108,7 +108,7 @@ class Records:
             known = self._remembered.get(name)
             if future.done():
                 continue
-            if known is not None and known.read_at >= oldest:
+            if known and known.read_at >= oldest and not known.link.is_gated:
                 future.set_result(known.link)
             else:
                 future.set_exception(StoreAway())

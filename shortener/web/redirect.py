@@ -1,4 +1,4 @@
-"""The redirect under Flask: for hosts without the event loop, and for its pages.
+"""The redirect under Flask: for hosts without the event loop, for its pages, and for its gates.
 
 The same decision as on the edge.  When the edge was asked first, its finding comes along in the
 WSGI environment under `LOOKUP`: the link, None for an unknown code, or the problem with the store.
@@ -6,15 +6,18 @@ WSGI environment under `LOOKUP`: the link, None for an unknown code, or the prob
 
 import time
 
-from flask import Blueprint, Response, request
+import msgspec
+from flask import Blueprint, Response, make_response, render_template, request
 
 from shortener.codes import looks_like_code, normalise
-from shortener.errors import LinkNotFound, StoreAway
+from shortener.errors import LinkNotFound, MethodNotAllowed, StoreAway, TooManyTries, WrongPassword
 from shortener.journal import Journal
-from shortener.links import Link, Links
-from shortener.redirects import decide
+from shortener.link import Link
+from shortener.links import Links
+from shortener.redirects import Gated, Redirect, decide, lead, over
 from shortener.web.domains import Domains
-from shortener.web.visitor import click, is_counted
+from shortener.web.passwords import Passwords
+from shortener.web.visitor import Headers, address, click, is_ahead, is_counted
 
 LOOKUP = "shortener.lookup"
 CACHE_CONTROL = "private, no-store"  # a cached redirect is a click nobody sees
@@ -24,28 +27,68 @@ def blueprint(
     links: Links,
     journal: Journal,
     domains: Domains,
+    passwords: Passwords,
     case_sensitive: bool,
     trusted_proxies: int,
     not_found_url: str,
 ) -> Blueprint:
-    """`GET /{code}`."""
+    """`GET /{code}`, and `POST` where a link asks for a password."""
     views = Blueprint("redirect", __name__)
 
     @views.get("/<code>")
     def follow(code: str) -> Response:
-        at = time.time_ns() // 1_000_000
+        at, headers = time.time_ns() // 1_000_000, _headers()
         try:
             link = _find(links, domains, normalise(code, case_sensitive))
             redirect = decide(link, at, request.query_string)
         except LinkNotFound:
             if not_found_url:
-                return _answer(302, not_found_url)
+                return _answer(Redirect(302, not_found_url))
             raise
-        headers = _headers()
+        except Gated:
+            if link.password is not None:
+                return _ask(code)
+            return _pass_limit(link, lead(link, at, request.query_string), at, headers)
         if redirect.counted and is_counted(request.method, headers):
-            query, peer = request.query_string, request.remote_addr or ""
-            journal.append([click(link, at, headers, query, peer, trusted_proxies)])
-        return _answer(redirect.status, redirect.location)
+            _note(link, at, headers)
+        return _answer(redirect)
+
+    @views.post("/<code>")
+    def enter(code: str) -> Response:
+        """The password form comes back: 303, so that the password goes no further."""
+        at, headers = time.time_ns() // 1_000_000, _headers()
+        link = _find(links, domains, normalise(code, case_sensitive))
+        redirect = lead(link, at, request.query_string)
+        if link.password is None:
+            raise MethodNotAllowed
+        if redirect.counted:
+            visitor = address(headers, request.remote_addr or "", trusted_proxies)
+            try:
+                passwords.check(request.form.get("password", ""), link, visitor)
+            except (WrongPassword, TooManyTries) as problem:
+                return _ask(code, problem)
+        redirect = redirect._replace(status=303)
+        return _pass_limit(link, redirect, at, headers)
+
+    def _pass_limit(link: Link, redirect: Redirect, at: int, headers: Headers) -> Response:
+        """Through a link with `max_clicks`, or none.  Who only looks ahead uses nothing up."""
+        if not redirect.counted:
+            return _answer(redirect)
+        if link.max_clicks is not None:
+            if is_ahead(headers):
+                raise StoreAway("This link is not to be fetched ahead.")
+            if request.method == "HEAD":
+                return _answer(redirect, with_location=False)
+            if not links.take(link):
+                return _answer(over(link))
+        if is_counted(request.method, headers):
+            _note(link, at, headers, used=link.max_clicks is not None)
+        return _answer(redirect)
+
+    def _note(link: Link, at: int, headers: Headers, used: bool = False) -> None:
+        query, peer = request.query_string, request.remote_addr or ""
+        visit = click(link, at, headers, query, peer, trusted_proxies)
+        journal.append([msgspec.structs.replace(visit, used=used) if used else visit])
 
     return views
 
@@ -73,10 +116,22 @@ def _headers() -> dict[bytes, bytes]:
     }
 
 
-def _answer(status: int, location: str) -> Response:
-    response = Response(status=status)
+def _ask(code: str, problem: WrongPassword | TooManyTries | None = None) -> Response:
+    """The page that asks for a link's password, again after a wrong one."""
+    response = make_response(render_template("password.html", code=code, problem=problem))
+    response.headers["Cache-Control"] = "no-store"
+    if problem is not None:
+        response.status_code = problem.status
+        if problem.retry_after is not None:
+            response.headers["Retry-After"] = str(problem.retry_after)
+    return response
+
+
+def _answer(redirect: Redirect, with_location: bool = True) -> Response:
+    response = Response(status=redirect.status)
     response.headers.clear()
-    response.headers["Location"] = location
+    if with_location:
+        response.headers["Location"] = redirect.location
     response.headers["Cache-Control"] = CACHE_CONTROL
     response.headers["Content-Length"] = "0"
     response.autocorrect_location_header = False

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from shortener.journal import Click
-from shortener.links import Link
+from shortener.link import Link
 
 MAX_AGENT = 512  # characters
 MAX_REFERRER = 512
@@ -23,10 +23,13 @@ _NONE = ("", "", "")
 
 def is_counted(method: str, headers: Headers) -> bool:
     """Whether a request is a visit: not a `HEAD`, not a browser that fetches ahead."""
-    if method == "HEAD":
-        return False
+    return method != "HEAD" and not is_ahead(headers)
+
+
+def is_ahead(headers: Headers) -> bool:
+    """Whether a browser fetches ahead what nobody has asked for yet."""
     ahead = headers.get(b"sec-purpose") or headers.get(b"purpose") or headers.get(b"x-moz") or b""
-    return not ahead.lower().startswith((b"prefetch", b"preview"))
+    return ahead.lower().startswith((b"prefetch", b"preview"))
 
 
 def click(

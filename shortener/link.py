@@ -1,0 +1,80 @@
+"""What a link is: one JSON string in the store, readable with `redis-cli GET`."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from shortener import keys
+from shortener.errors import Invalid
+
+
+class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The stored record.  Times are seconds since 1970; what has its default is left out."""
+
+    v: int = msgspec.field(name="v")  # schema version of this record
+    number: int = msgspec.field(name="n")
+    code: str = msgspec.field(name="c")
+    url: str = msgspec.field(name="u")
+    created: int = msgspec.field(name="at")
+    by: str = msgspec.field(name="by")  # id of the API key that made it
+    domain: str | None = msgspec.field(name="d", default=None)  # None: the default one
+    status: int = msgspec.field(name="st", default=302)
+    title: str | None = msgspec.field(name="t", default=None)
+    tags: tuple[str, ...] = msgspec.field(name="tg", default=())
+    starts: int | None = msgspec.field(name="sa", default=None)
+    expires: int | None = msgspec.field(name="ex", default=None)
+    expired_url: str | None = msgspec.field(name="xu", default=None)
+    forward_query: bool = msgspec.field(name="fq", default=False)
+    max_clicks: int | None = msgspec.field(name="mx", default=None)
+    password: str | None = msgspec.field(name="pw", default=None)  # a slow hash
+    updated: int | None = msgspec.field(name="up", default=None)
+
+    @property
+    def name(self) -> str:
+        """What tells it from all other links."""
+        return keys.name(self.domain, self.code)
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether more than the record and the clock decides: a password, or how many came."""
+        return self.max_clicks is not None or self.password is not None
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What a new link should be, checked and normalised.
+
+    `fields` are those of `Link` that were asked for; without `code` one of at least `length`
+    characters is made.
+    """
+
+    fields: dict[str, Any]
+    status: int  # when none was asked for
+    domain: str | None = None
+    code: str | None = None
+    length: int = 0
+
+    def is_met_by(self, link: Link) -> bool:
+        """Whether `link` equals the wish in every given field."""
+        return all(getattr(link, name) == value for name, value in self.fields.items())
+
+
+encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Link).decode
+
+
+def decode(record: bytes) -> Link:
+    """The link in a stored record."""
+    return _decode(record)
+
+
+def version(record: bytes | Link) -> str:
+    """Changes whenever the link does; what clients see as its `ETag`."""
+    record = encode(record) if isinstance(record, Link) else record
+    return hashlib.blake2b(record, digest_size=8).hexdigest()
+
+
+def check_times(starts: int | None, expires: int | None) -> None:
+    """Raises `Invalid` for a link that would end before it begins."""
+    if starts is not None and expires is not None and starts >= expires:
+        raise Invalid.field("starts_at", "must be before expires_at")
