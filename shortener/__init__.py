@@ -7,7 +7,7 @@ row 1  config       settings, parsed and checked once     errors     what can go
        children     processes that die with us            data_dir   the directory, its lock
 row 2  keys         every Redis key, in one table         codes      number -> code; alias rules
        targets      where a link may point                cells      the hour and day of a click
-       connections  Redis clients from one URL
+       connections  Redis clients from one URL            intervals  hours and days of a zone
 row 3  site         what is fixed at the first start      link       what a link is
        links        make, find, change, delete            redirects  the decision, pure
        stats        ask about clicks                      limits     how often is too often

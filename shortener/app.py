@@ -12,7 +12,7 @@ from pathlib import Path
 import redis
 from flask import Flask
 
-from shortener import connections, data_dir, site
+from shortener import connections, data_dir, site, targets
 from shortener.accounts import Accounts
 from shortener.cells import Cells
 from shortener.codes import Codes
@@ -46,12 +46,13 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     store = connections.sync(settings.redis_url)
     links = Links(store, _codes(store, settings), settings.code_length)
     cells = Cells(settings.timezone)
-    domains = Domains(settings.domain, settings.other_domains)
+    domains = _domains(settings)
     reserved: set[str] = set()
 
     app = Flask("shortener.web", static_url_path="/-/static")
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 365 * 24 * 3600  # seconds; asked with a version
+    app.url_map.merge_slashes = False
     problems.register(app)
     pages.dress(app, _version(Path(str(app.static_folder))), settings.case_sensitive)
     app.register_blueprint(pages.blueprint(store, settings))
@@ -80,8 +81,13 @@ def create_edge(settings: Settings) -> Edge:
     journal = create_journal(settings)
     flask = create_app(settings, journal)
     records = Records(connections.for_redirects(settings.redis_url))
-    domains = Domains(settings.domain, settings.other_domains)
+    domains = _domains(settings)
     return Edge(flask, records, journal, domains, settings.case_sensitive, settings.trusted_proxies)
+
+
+def _domains(settings: Settings) -> Domains:
+    default, *others = map(targets.canonical_host, (settings.domain, *settings.domains))
+    return Domains(default, frozenset(others) - {default})
 
 
 def _codes(store: redis.Redis, settings: Settings) -> Callable[[], Codes]:

@@ -48,10 +48,6 @@ class Cells:
             self._days[quarter] = cell
         return cell
 
-    def today(self, now: datetime) -> date:
-        """The site's date at `now`."""
-        return now.astimezone(self.zone).date()
-
 
 def day_cell(day: date) -> Cell:
     """The cell of a date."""

@@ -85,7 +85,7 @@ def _base_url(text: str) -> str:
 def _hosts(text: str) -> tuple[str, ...]:
     hosts = [host.strip().lower() for host in text.split(",") if host.strip()]
     for host in hosts:
-        if not re.fullmatch(r"[a-z0-9.-]{1,253}|\[[0-9a-f:.]+\]", host):
+        if not re.fullmatch(r"[\w.-]{1,253}|\[[0-9a-f:.]+\]", host):
             raise ValueError(f"{host} is not a host, such as go.arab.news (without scheme or port)")
     return tuple(dict.fromkeys(hosts))
 
@@ -206,11 +206,6 @@ class Settings:
     def domain(self) -> str:
         """The default domain: the host of `base_url`, without port."""
         return urlsplit(self.base_url).hostname or ""
-
-    @property
-    def other_domains(self) -> frozenset[str]:
-        """The hosts of short links besides the default domain."""
-        return frozenset(self.domains) - {self.domain}
 
     def base_of(self, domain: str | None) -> str:
         """What the short links of a domain begin with; None is the default domain."""

@@ -35,7 +35,8 @@ class Invalid(Problem):
 
     @classmethod
     def field(cls, field: str, message: str) -> "Invalid":
-        """The common case: one field, one message."""
+        """The common case: one field, one message; what no encoding can say is replaced."""
+        field, message = (text.encode("utf-8", "replace").decode() for text in (field, message))
         return cls(f"{field}: {message}" if field else message, (FieldError(field, message),))
 
 

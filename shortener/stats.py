@@ -5,8 +5,10 @@ further back by days of the site's own zone.  A question costs what its cells co
 many clicks they count.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
+from itertools import islice
 from typing import NamedTuple, cast
 from zoneinfo import ZoneInfo
 
@@ -23,8 +25,8 @@ from shortener.cells import (
     weeks_between,
 )
 from shortener.errors import Invalid
+from shortener.intervals import QUARTER, midnight, starts
 
-INTERVALS = ("hour", "day", "week", "month")
 MAX_INTERVALS = 10_000
 
 
@@ -54,16 +56,22 @@ class Totals(NamedTuple):
 
 
 class Question(NamedTuple):
-    """From `start` until `end` (exclusive), which bear the zone that intervals are cut in."""
+    """From `start` until `end` (exclusive), both in UTC, in intervals of the clocks of `zone`."""
 
     start: datetime
     end: datetime
     interval: str
     zone: ZoneInfo
 
+    def covering(self) -> "Question":
+        """The same for the smallest range of quarters of an hour that covers it."""
+        past = timedelta(seconds=self.start.timestamp() % QUARTER.total_seconds())
+        missing = timedelta(seconds=-self.end.timestamp() % QUARTER.total_seconds())
+        return self._replace(start=self.start - past, end=self.end + missing)
+
 
 class Answer(NamedTuple):
-    """What was really answered: the question's range, and clicks by the start of each interval."""
+    """What was really answered: its range, and clicks by the start (UTC) of each interval."""
 
     question: Question
     series: list[tuple[datetime, int]]
@@ -90,21 +98,22 @@ class Stats:
         ]
 
     def ask(self, subject: Subject, question: Question, now: datetime) -> Answer:
-        """Clicks of `subject` by interval, zeros included.
+        """Clicks of `subject` by interval, zeros included, in the quarters that cover the question.
 
         Raises `Invalid` for more than 10,000 intervals, and for what the cells of that time do not
         tell: hours more than 35 days back, or days of another zone than the site's.
         """
-        starts = _starts(question)
+        question = question.covering()
+        edges = _edges(question)
         if question.start >= now - KEEP_QUARTERS:
             counted = self._quarters(subject, question)
         else:
             _check_days_tell(question, self._cells, now)
             counted = self._days(subject, question)
-        series = dict.fromkeys(starts, 0)
-        for at, clicks in counted:
-            series[_clip(_interval_start(at, question), question.start)] += clicks
-        return Answer(question, list(series.items()))
+        clicks = [0] * len(edges)
+        for at, number in counted:
+            clicks[bisect_right(edges, at) - 1] += number
+        return Answer(question, list(zip(edges, clicks, strict=True)))
 
     def _quarters(self, subject: Subject, question: Question) -> Iterator[tuple[datetime, int]]:
         weeks = weeks_between(question.start, question.end)
@@ -113,15 +122,15 @@ class Stats:
             for field, clicks in fields.items():
                 at = quarter_time(week, int(field))
                 if question.start <= at < question.end:
-                    yield at.astimezone(question.zone), int(clicks)
+                    yield at, int(clicks)
 
     def _days(self, subject: Subject, question: Question) -> Iterator[tuple[datetime, int]]:
-        last = (question.end - timedelta(microseconds=1)).date()
-        days = list(days_between(question.start.date(), last))
-        years = range(days[0].year, days[-1].year + 1)
+        first = question.start.astimezone(question.zone).date()
+        last = (question.end - QUARTER).astimezone(question.zone).date()
+        years = range(first.year, last.year + 1)
         hashes = self._hashes(keys.days(subject.bucket, subject.name, year) for year in years)
         by_year = dict(zip(years, hashes, strict=True))
-        for day in days:
+        for day in days_between(first, last):
             clicks = by_year[day.year].get(b"%d" % day_cell(day).field)
             if clicks:
                 yield midnight(day, question.zone), int(clicks)
@@ -133,11 +142,11 @@ class Stats:
         return cast("list[dict[bytes, bytes]]", pipeline.execute())
 
 
-def default_question(cells: Cells, now: datetime) -> Question:
-    """The last 30 days with today, by day, in the site's zone."""
-    today = cells.today(now)
-    start = midnight(today - timedelta(days=29), cells.zone)
-    return Question(start, midnight(today + timedelta(days=1), cells.zone), "day", cells.zone)
+def default_question(zone: ZoneInfo, now: datetime) -> Question:
+    """The last 30 days with today, by day."""
+    today = now.astimezone(zone).date()
+    start = midnight(today - timedelta(days=29), zone)
+    return Question(start, midnight(today + timedelta(days=1), zone), "day", zone)
 
 
 def _check_days_tell(question: Question, cells: Cells, now: datetime) -> None:
@@ -149,53 +158,14 @@ def _check_days_tell(question: Question, cells: Cells, now: datetime) -> None:
     if question.start < now - KEEP_DAYS - timedelta(days=1):
         raise Invalid.field("from", f"days are kept for {KEEP_DAYS.days} days")
     for field, edge in (("from", question.start), ("to", question.end)):
-        if edge != midnight(edge.date(), question.zone):
+        if edge != midnight(edge.astimezone(question.zone).date(), question.zone):
             raise Invalid.field(field, f"more than {kept} back only whole days are kept")
 
 
-def _starts(question: Question) -> list[datetime]:
-    """The start of every interval; the first one begins with the range."""
-    starts = []
-    at = question.start
-    while at < question.end:
-        starts.append(at)
-        if len(starts) > MAX_INTERVALS:
-            raise Invalid.field("interval", f"makes more than {MAX_INTERVALS} intervals")
-        at = _next_start(at, question)
-    return starts
-
-
-def _next_start(at: datetime, question: Question) -> datetime:
-    start = _interval_start(at, question)
-    if question.interval == "hour":
-        return (start.astimezone(UTC) + timedelta(hours=1)).astimezone(question.zone)
-    day = start.date()
-    if question.interval == "month":
-        following = (day.replace(day=28) + timedelta(days=4)).replace(day=1)
-    else:
-        following = day + timedelta(days=7 if question.interval == "week" else 1)
-    return midnight(following, question.zone)
-
-
-def _interval_start(at: datetime, question: Question) -> datetime:
-    """When the interval that contains `at` (in the question's zone) begins."""
-    if question.interval == "hour":
-        # Through UTC: of the two hours at the end of summer time each is its own.
-        into = timedelta(minutes=at.minute, seconds=at.second, microseconds=at.microsecond)
-        return (at.astimezone(UTC) - into).astimezone(question.zone)
-    day = at.date()
-    if question.interval == "week":
-        day -= timedelta(days=day.weekday())
-    elif question.interval == "month":
-        day = day.replace(day=1)
-    return midnight(day, question.zone)
-
-
-def _clip(start: datetime, first: datetime) -> datetime:
-    return max(start, first)
-
-
-def midnight(day: date, zone: ZoneInfo) -> datetime:
-    """The first moment of a day; where clocks are put forward at midnight, that is one o'clock."""
-    naive = datetime.combine(day, time(), zone)
-    return naive.astimezone(UTC).astimezone(zone)
+def _edges(question: Question) -> list[datetime]:
+    """The start of every interval.  Raises `Invalid` for too many."""
+    every = starts(question.start, question.end, question.interval, question.zone)
+    edges = list(islice(every, MAX_INTERVALS + 1))
+    if len(edges) > MAX_INTERVALS:
+        raise Invalid.field("interval", f"makes more than {MAX_INTERVALS} intervals")
+    return edges

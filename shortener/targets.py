@@ -44,6 +44,14 @@ def check(url: str, own_hosts: Collection[str], block_private: bool, field: str 
     return href
 
 
+def canonical_host(host: str) -> str:
+    """A host as `check` sees it: lower case, `xn--`, without a final dot."""
+    try:
+        return can_ada.parse(f"http://{host}/").hostname.rstrip(".")
+    except (ValueError, TypeError, UnicodeEncodeError):
+        return host.lower().rstrip(".")
+
+
 def _is_control(character: str) -> bool:
     """C0, DEL, C1, and halves of surrogate pairs."""
     number = ord(character)

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "shortener"
 ROWS = [
     {"config", "errors", "journal", "segments", "children", "data_dir"},
-    {"keys", "codes", "targets", "cells", "connections"},
+    {"keys", "codes", "targets", "cells", "intervals", "connections"},
     {
         "site",
         "limits",

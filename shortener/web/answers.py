@@ -98,14 +98,18 @@ def key_answer(account: Account, secret: str | None = None) -> KeyAnswer:
 def stats_answer(answer: Answer) -> dict[str, object]:
     """`visitors` and `bots` are null: they are not told apart yet."""
     question = answer.question
+
+    def local(at: datetime) -> str:
+        return time_text(at.astimezone(question.zone))
+
     return {
-        "from": time_text(question.start),
-        "to": time_text(question.end),
+        "from": local(question.start),
+        "to": local(question.end),
         "interval": question.interval,
         "tz": question.zone.key,
         "totals": {"clicks": answer.clicks, "visitors": None, "bots": None},
         "series": [
-            {"start": time_text(start), "clicks": clicks, "visitors": None, "bots": None}
+            {"start": local(start), "clicks": clicks, "visitors": None, "bots": None}
             for start, clicks in answer.series
         ],
     }

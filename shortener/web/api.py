@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 from flask import Blueprint, Response, g, request
+from msgspec import UNSET
 
 from shortener import codes, keys, targets
 from shortener.accounts import Account, Accounts
@@ -119,10 +120,12 @@ def blueprint(
     def create_key() -> Response:
         now = int(time.time())
         new = bodies.read(request.get_data(), bodies.NewKey)
-        name = bodies.text(new.name, "name", bodies.MAX_KEY_NAME)
+        name = bodies.text(new.name, "name", bodies.MAX_KEY_NAME).strip()
+        if not name:
+            raise Invalid.field("name", "must not be empty")
         if not new.scopes:
             raise Invalid.field("scopes", "must have at least one")
-        expires = None if new.expires_at is None else int(new.expires_at.timestamp())
+        expires = None if new.expires_at is None else bodies.seconds(new.expires_at, "expires_at")
         if expires is not None and expires <= now:
             raise Invalid.field("expires_at", "must be in the future")
         account, secret = accounts.create(name, dict.fromkeys(new.scopes), expires, now)
@@ -142,13 +145,13 @@ def blueprint(
         if expires is not None and expires <= now:
             raise Invalid.field("expires_at", "must be in the future")
         check_times(found.get("starts"), expires)
-        alias = new.code or None
+        alias = None if new.code is UNSET else new.code
         if alias is not None:
             alias = codes.check_alias(alias, settings.case_sensitive, frozenset(reserved))
         return Wish(
             found,
             settings.redirect_status,
-            domains.stored(new.domain or None),
+            domains.stored(None if new.domain is UNSET else new.domain),
             alias,
             new.code_length or 0,
         )

@@ -22,7 +22,7 @@ MAX_TAGS = 20
 MAX_TAG = 64  # characters
 MAX_CLICKS = 1_000_000_000
 MAX_KEY_NAME = 128  # characters
-MAX_YEAR = 9999
+MAX_TIME = 253_402_300_800  # seconds since 1970: the year 10000, which calendars do not have
 
 Time = Annotated[datetime, Meta(tz=True)]
 T = TypeVar("T")
@@ -79,13 +79,16 @@ def read(body: bytes, kind: type[T]) -> T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise _named(str(error)) from None
+    except UnicodeEncodeError:
+        raise Invalid.field("", "the body has half a surrogate pair") from None
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Duplicate(next(name for name in names if names.count(name) > 1))
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _Duplicate(name)
+        found[name] = value
     return found
 
 
@@ -107,18 +110,26 @@ def _named(message: str) -> Invalid:
 
 def text(value: str, field: str, limit: int) -> str:
     """A line of text in NFC.  Raises `Invalid` for control characters or more than `limit`."""
-    if len(value) > limit:
-        raise Invalid.field(field, f"must have at most {limit} characters")
     if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
         raise Invalid.field(field, "must not have control characters")
-    return unicodedata.normalize("NFC", value)
+    return bounded(unicodedata.normalize("NFC", value), field, limit)
+
+
+def bounded(value: str, field: str, limit: int) -> str:
+    """The value.  Raises `Invalid` when it has more than `limit` characters."""
+    if len(value) > limit:
+        raise Invalid.field(field, f"must have at most {limit} characters")
+    return value
 
 
 def tags(values: list[str]) -> tuple[str, ...]:
     """Tags lower-cased and without repetitions, in the order given."""
     if len(values) > MAX_TAGS:
         raise Invalid.field("tags", f"must be at most {MAX_TAGS}")
-    found = [text(value, f"tags[{i}]", MAX_TAG).strip().lower() for i, value in enumerate(values)]
+    found = []
+    for place, value in enumerate(values):
+        tag = text(value, f"tags[{place}]", MAX_TAG).strip().lower()
+        found.append(bounded(unicodedata.normalize("NFC", tag), f"tags[{place}]", MAX_TAG))
     if "" in found:
         raise Invalid.field(f"tags[{found.index('')}]", "must not be empty")
     return tuple(dict.fromkeys(found))
@@ -139,12 +150,16 @@ def fields(
     if body.tags is not UNSET:
         found["tags"] = tags(body.tags) if body.tags else ()
     if body.starts_at is not UNSET:
-        found["starts"] = _seconds(body.starts_at)
+        starts = body.starts_at
+        found["starts"] = None if starts is None else seconds(starts, "starts_at")
     if body.expires_at is not UNSET:
-        found["expires"] = _seconds(body.expires_at)
+        expires = body.expires_at
+        found["expires"] = None if expires is None else seconds(expires, "expires_at")
     if body.expired_url is not UNSET:
         expired_url = body.expired_url
-        found["expired_url"] = check_url(expired_url, "expired_url") if expired_url else None
+        found["expired_url"] = (
+            None if expired_url is None else check_url(expired_url, "expired_url")
+        )
     if body.redirect_status is not UNSET:
         found["status"] = body.redirect_status or default_status
     if body.forward_query is not UNSET:
@@ -160,6 +175,9 @@ def _password(value: str) -> str:
     return hashed(text(value, "password", MAX_PASSWORD))
 
 
-def _seconds(value: datetime | None) -> int | None:
-    """Whole seconds since 1970."""
-    return None if value is None else int(value.timestamp())
+def seconds(value: datetime, field: str) -> int:
+    """Whole seconds since 1970.  Raises `Invalid` outside of the years 1970 to 9999."""
+    found = int(value.timestamp())
+    if not 0 <= found < MAX_TIME:
+        raise Invalid.field(field, "must be in a year from 1970 to 9999")
+    return found

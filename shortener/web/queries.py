@@ -4,14 +4,15 @@ import base64
 import binascii
 import re
 from collections.abc import Collection
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from werkzeug.datastructures import MultiDict
 
 from shortener.cells import Cells
 from shortener.errors import Invalid
-from shortener.stats import INTERVALS, Question, default_question, midnight
+from shortener.intervals import FIRST_YEAR, INTERVALS, LAST_YEAR, midnight
+from shortener.stats import Question, default_question
 
 MAX_LIMIT = 200
 DEFAULT_LIMIT = 50
@@ -61,7 +62,7 @@ def question(query: Query, cells: Cells, now: datetime, also: Collection[str] = 
     """
     known(query, ("from", "to", "interval", "tz", *also))
     zone = _zone(query.get("tz"), cells.zone)
-    default = default_question(Cells(zone), now)
+    default = default_question(zone, now)
     interval = query.get("interval", "day")
     if interval not in INTERVALS:
         raise Invalid.field("interval", f"must be one of {', '.join(INTERVALS)}")
@@ -88,11 +89,15 @@ def _edge(query: Query, name: str, zone: ZoneInfo, inclusive: bool) -> datetime 
         return None
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-            day = date.fromisoformat(text) + timedelta(days=1 if inclusive else 0)
-            return midnight(day, zone)
-        at = datetime.fromisoformat(text.replace(" ", "+"))  # a plus that was not escaped
-        if at.tzinfo is None:
-            raise Invalid.field(name, "must have an offset, such as +03:00 or Z")
-        return at.astimezone(zone)
+            day = date.fromisoformat(text)
+            if FIRST_YEAR <= day.year <= LAST_YEAR:
+                return midnight(day + timedelta(days=1 if inclusive else 0), zone)
+        else:
+            at = datetime.fromisoformat(text.replace(" ", "+"))  # a plus that was not escaped
+            if at.tzinfo is None:
+                raise Invalid.field(name, "must have an offset, such as +03:00 or Z")
+            if FIRST_YEAR <= at.year <= LAST_YEAR:
+                return at.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Invalid.field(name, "must be a date or an RFC 3339 time") from None
+    raise Invalid.field(name, f"must be in a year from {FIRST_YEAR} to {LAST_YEAR}")

@@ -8,9 +8,10 @@ import time
 
 import msgspec
 from flask import Blueprint, Response, make_response, render_template, request
+from werkzeug.exceptions import MethodNotAllowed
 
 from shortener.codes import looks_like_code, normalise
-from shortener.errors import LinkNotFound, MethodNotAllowed, StoreAway, TooManyTries, WrongPassword
+from shortener.errors import LinkNotFound, StoreAway, TooManyTries, WrongPassword
 from shortener.journal import Journal
 from shortener.link import Link
 from shortener.links import Links
@@ -60,7 +61,7 @@ def blueprint(
         link = _find(links, domains, normalise(code, case_sensitive))
         redirect = lead(link, at, request.query_string)
         if link.password is None:
-            raise MethodNotAllowed
+            raise MethodNotAllowed(["GET", "HEAD", "OPTIONS"])
         if redirect.counted:
             visitor = address(headers, request.remote_addr or "", trusted_proxies)
             try:
