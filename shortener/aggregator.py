@@ -20,12 +20,15 @@ from shortener import connections, keys
 from shortener.cells import Cells
 from shortener.config import StartError
 from shortener.segments import Batch, HeldJournal, held_journals
+from shortener.status import Status, write_status
 from shortener.tally import MAX_INCREMENTS, Increments, Tally
 
 POLL = 0.2  # seconds between two looks at the journals when there is nothing to do
 COMPARE = 1.0  # seconds between two looks at the marks
 HOLD = 15 * 60.0  # seconds that a segment is held after it was applied
 HOLD_TRACES = 24 * 3600.0  # seconds that the manifest of a finished journal is held
+FINISH = 5.0  # seconds that a stop in order may take
+MAX_BATCH = 10_000  # clicks
 FAILURES = 2  # times that a script may fail on the same clicks before they are set aside
 
 SITE_BUCKET = keys.bucket(keys.SITE_SUBJECT)
@@ -33,32 +36,19 @@ SITE_BUCKET = keys.bucket(keys.SITE_SUBJECT)
 log = logging.getLogger(__name__)
 
 
-class Status(msgspec.Struct):
-    """What `/-/ready` and `shortener check` know of the aggregator; counts are since its start."""
-
-    at: float = 0.0  # seconds since 1970: when it was last alive
-    store: bool = True  # whether the store answers
-    lag: int = 0  # bytes of journals not applied yet
-    applied: int = 0  # clicks
-    replayed: int = 0  # times that the store went back and journals were read again
-    lost: int = 0  # clicks, at most, that the store forgot and no journal holds any more
-    refused: int = 0  # increments that a cell refused
-    set_aside: int = 0  # clicks in batches that failed twice
-    damaged: int = 0  # bytes in journals that were no records
-    dropped: int = 0  # clicks that workers could not write down
-
-
 class Aggregator:
     """Reads the journals in `data_dir`.  `step`, `compare` and `tidy` are its whole work."""
 
-    def __init__(self, tally: Tally, cells: Cells, data_dir: Path, host: str, limit: int) -> None:
+    def __init__(self, tally: Tally, cells: Cells, data_dir: Path, limit: int) -> None:
         self._tally, self._cells = tally, cells
-        self._data_dir, self._host, self._limit = data_dir, host, limit
+        self._data_dir, self._limit = data_dir, limit
         self._marks: dict[str, dict[str, int]] = {}  # journal -> bucket -> offset
         self._applied_at: dict[Path, float] = {}  # segment -> when it was seen wholly applied
         self._failures: dict[tuple[str, str, int], int] = defaultdict(int)
         self._size = 1_000  # clicks that are likely to fit one script
+        self._highest = 0  # number of a link among the clicks applied
         self._lost: dict[str, int] = {}  # journal -> clicks
+        self._reported = 0.0
         self.status = Status()
 
     @property
@@ -73,42 +63,47 @@ class Aggregator:
                 continue
             alive = journal.alive()
             if journal.name not in self._marks:
-                self._marks[journal.name] = self._tally.register(journal.name, journal.start)
-            progress |= self._catch_up(journal, alive)
-            lag += journal.segments[-1].end - min(self._marks[journal.name].values())
+                self._marks[journal.name] = self._tally.register(journal.name)
+            try:
+                progress |= self._catch_up(journal, alive)
+                lag += journal.segments[-1].end - min(self._marks[journal.name].values())
+            except OSError as error:  # a journal that cannot be read holds no other one up
+                log.error("cannot read %s: %s", journal.name, error)  # noqa: TRY400 - one line
         self.status.lag = lag
         return progress
 
     def _catch_up(self, journal: HeldJournal, alive: bool) -> bool:
-        """One batch for every group of buckets that stand at the same place."""
+        """One batch for every group of buckets that stand at the same place; whether any moved."""
         marks = self._marks[journal.name]
         groups: dict[int, dict[str, int]] = defaultdict(dict)
         for bucket, mark in marks.items():
             groups[mark][bucket] = mark
-        progress = False
+        before = dict(marks)
         for mark, group in sorted(groups.items()):
             if mark < journal.start:
                 self._skip_lost(journal, group, mark)
-                progress = True
                 continue
             batch = journal.read(mark, alive)
-            if batch.end == mark:
-                continue
-            progress = True
-            self._apply(journal, group, mark, batch)
-        return progress
+            if batch.end != mark:
+                self._apply(journal, group, mark, batch)
+        return marks != before
 
     def _apply(self, journal: HeldJournal, group: dict[str, int], mark: int, batch: Batch) -> None:
         batch, increments = self._fitting(batch)
         applied = self._tally.apply(journal.name, group, batch.end, increments)
+        self._highest = max(self._highest, *(click.number for click in batch.clicks), 0)
         for bucket, answer in applied.items():
             self._marks[journal.name][bucket] = answer.mark
             self.status.refused += answer.refused
             if answer.failure:
                 self._fail(journal, bucket, mark, batch, answer.failure)
-            elif bucket == SITE_BUCKET and answer.mark == batch.end:  # every click counts there
+                continue
+            self._failures.pop((journal.name, bucket, mark), None)
+            if bucket == SITE_BUCKET and answer.mark == batch.end:  # every click counts there
                 self.status.applied += len(batch.clicks)
-                self.status.damaged += batch.damaged
+                if batch.damaged:
+                    self.status.damaged += len(batch.damaged)
+                    self._set_aside(f"{journal.name}.{mark:020d}.damaged", batch.damaged)
 
     def _fitting(self, batch: Batch) -> tuple[Batch, Increments]:
         """The front of the batch whose increments fit one script in every bucket.
@@ -118,10 +113,10 @@ class Aggregator:
         while True:
             if len(batch.clicks) > self._size:
                 size = self._size
-                batch = Batch(batch.clicks[:size], batch.ends[:size], batch.ends[size - 1], 0)
+                batch = Batch(batch.clicks[:size], batch.ends[:size], batch.ends[size - 1], b"")
             increments = Increments(batch.clicks, self._cells)
             if increments.largest <= MAX_INCREMENTS or self._size == 1:
-                self._size += self._size // 8 + 1
+                self._size = min(MAX_BATCH, self._size + self._size // 8 + 1)
                 return batch, increments
             self._size = max(1, min(self._size, len(batch.clicks)) * 3 // 4)
 
@@ -134,15 +129,22 @@ class Aggregator:
         log.error("bucket %s refused clicks of %s at %d: %s", bucket, journal.name, mark, failure)
         if self._failures[key] < FAILURES:
             return
-        aside = self._data_dir / "set-aside"
-        aside.mkdir(mode=0o700, exist_ok=True)
-        file = aside / f"{journal.name}.{mark:020d}.{bucket}.json"
-        file.write_bytes(msgspec.json.encode(batch.clicks))
+        name = f"{journal.name}.{mark:020d}.{bucket}.json"
+        self._set_aside(name, msgspec.json.encode(batch.clicks))
         skipped = self._tally.apply(journal.name, {bucket: mark}, batch.end, None)[bucket]
         if not skipped.failure:
             self._marks[journal.name][bucket] = skipped.mark
             self.status.set_aside += len(batch.clicks)
             del self._failures[key]
+
+    def _set_aside(self, name: str, data: bytes) -> None:
+        """Keep what cannot be counted for an operator to look at."""
+        folder = self._data_dir / "set-aside"
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            (folder / name).write_bytes(data)
+        except OSError as error:
+            log.error("cannot set %s aside: %s", name, error)  # noqa: TRY400 - one line
 
     def _skip_lost(self, journal: HeldJournal, group: dict[str, int], mark: int) -> None:
         """The store stands before the oldest byte we hold: say what is lost, and go on."""
@@ -178,46 +180,50 @@ class Aggregator:
         ]
         for journal in missing:
             del self._marks[journal]  # the next step registers it again
+        if self._highest:
+            self._tally.raise_number(self._highest)
         return stored
 
     def tidy(self) -> None:
         """Delete segments that were applied a while ago, and what is left of finished journals."""
         stored = self.compare()
-        now = time.monotonic()
         journals = self._journals
         held = sum(segment.end - segment.start for j in journals for segment in j.segments)
         for journal in journals:
-            applied = min(self._marks.get(journal.name, {"": 0}).values())
-            alive = journal.alive()
-            deletable = journal.segments[:-1] if alive else list(journal.segments)
-            for segment in deletable:
-                if segment.end > applied:
-                    break
-                since = self._applied_at.setdefault(segment.path, now)
-                if now - since < HOLD and held < self._limit // 2:
-                    break
-                held -= segment.end - segment.start
-                journal.delete(segment)
-                self._applied_at.pop(segment.path, None)
-            if not journal.segments and not alive:
-                marks = [stored[bucket].get(journal.name, 0) for bucket in stored]
-                self._report_lost(journal, min(marks))
-                self._forget(journal)
-        self._forget_traces(stored, {journal.name for journal in journals})
+            try:
+                held -= self._tidy(journal, stored, held)
+            except OSError as error:
+                log.error("cannot tidy %s: %s", journal.name, error)  # noqa: TRY400 - one line
         self.status.dropped = sum(journal.dropped() for journal in journals)
 
-    def _forget(self, journal: HeldJournal) -> None:
-        """First the files, then the marks: a mark without files is harmless, and not vice versa."""
-        if not journal.manifest() or time.time() - journal.last_change > HOLD_TRACES:
-            journal.forget()
-            self._tally.forget([journal.name])
-            self._marks.pop(journal.name, None)
+    def _tidy(self, journal: HeldJournal, stored: dict[str, dict[str, int]], held: int) -> int:
+        """Delete what may go of one journal; `held` bytes lie there in all.  How many went."""
+        now, gone = time.monotonic(), 0
+        applied = min(self._marks.get(journal.name, {"": 0}).values())
+        alive = journal.alive()
+        for segment in journal.segments[:-1] if alive else list(journal.segments):
+            if segment.end > applied:
+                self._applied_at.pop(segment.path, None)  # a replay begins the wait anew
+                continue
+            since = self._applied_at.setdefault(segment.path, now)
+            if segment is journal.segments[0] and (
+                now - since >= HOLD or held - gone >= self._limit // 2
+            ):
+                gone += segment.end - segment.start
+                journal.delete(segment)
+                self._applied_at.pop(segment.path, None)
+        if not journal.segments and not alive:
+            marks = [marks[journal.name] for marks in stored.values() if journal.name in marks]
+            self._report_lost(journal, min(marks, default=1 << 62))
+            self._forget(journal)
+        return gone
 
-    def _forget_traces(self, stored: dict[str, dict[str, int]], held: set[str]) -> None:
-        """Remove marks of journals of this host that have no file any more."""
-        ours = {name for marks in stored.values() for name in marks if name.startswith(self._host)}
-        if gone := sorted(ours - held):
-            self._tally.forget(gone)
+    def _forget(self, journal: HeldJournal) -> None:
+        """First the marks, then the files: files without marks are looked at again, that is all."""
+        if not journal.manifest() or time.time() - journal.last_change > HOLD_TRACES:
+            self._tally.forget(journal.name)
+            self._marks.pop(journal.name, None)
+            journal.forget()
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a store that is away is waited for."""
@@ -243,9 +249,11 @@ class Aggregator:
                 stop.wait(POLL)
 
     def finish(self) -> None:
-        """Apply what is there, before a stop in order."""
+        """Apply what is there, before a stop in order, as far as that goes in a few seconds."""
+        deadline = time.monotonic() + FINISH
         try:
-            while self.step():
+            self.compare()
+            while self.step() and time.monotonic() < deadline:
                 pass
         except connections.StoreError as error:
             log.warning("stopped before everything was applied; it will be: %s", error)
@@ -253,23 +261,13 @@ class Aggregator:
 
     def _report(self, always: bool = False) -> None:
         """Rewrite the status file, once a second."""
-        if not always and time.time() - self.status.at < COMPARE:
+        if not always and time.monotonic() - self._reported < COMPARE:
             return
-        self.status.at = time.time()
-        scratch = self._data_dir / "aggregator.tmp"
+        self._reported, self.status.at = time.monotonic(), time.time()
         try:
-            scratch.write_bytes(msgspec.json.encode(self.status))
-            scratch.replace(self._data_dir / "aggregator.json")
+            write_status(self._data_dir, self.status)
         except OSError as error:
             log.warning("cannot write the status: %s", error)
-
-
-def read_status(data_dir: Path) -> Status | None:
-    """The last status an aggregator wrote on this host."""
-    try:
-        return msgspec.json.decode((data_dir / "aggregator.json").read_bytes(), type=Status)
-    except (OSError, msgspec.MsgspecError):
-        return None
 
 
 def lock(data_dir: Path) -> int:

@@ -79,21 +79,26 @@ def serve(without_aggregator: bool) -> None:
 @main.command()
 def aggregate() -> None:
     """Run the aggregator alone: counts the clicks in this host's journals."""
-    from shortener import aggregator, connections, data_dir
+    from shortener import aggregator, connections, data_dir, site
     from shortener.cells import Cells
     from shortener.tally import Tally
 
     settings = Settings.load()
-    host = data_dir.prepare(settings.data_dir)
+    data_dir.prepare(settings.data_dir)
     _lock = aggregator.lock(settings.data_dir)
     store = connections.sync(_redis_url(settings), connections.BATCH_TIMEOUT)
     limit = settings.journal_limit << 20
-    worker = aggregator.Aggregator(
-        Tally(store), Cells(settings.timezone), settings.data_dir, host, limit
-    )
+    cells = Cells(settings.timezone)
+    worker = aggregator.Aggregator(Tally(store), cells, settings.data_dir, limit)
     stop = threading.Event()
     for caught in (signal.SIGTERM, signal.SIGINT):
         signal.signal(caught, lambda *_: stop.set())
+    while not stop.is_set():  # whose days are counted must be settled before a click is
+        try:
+            site.settle(store, settings)
+            break
+        except connections.StoreError:
+            stop.wait(1.0)
     worker.run(stop)
     worker.finish()
 

@@ -19,6 +19,7 @@ from shortener.errors import Invalid
 
 RANDOM_FROM = 8  # characters; from this length on a code cannot be guessed
 MAX_ALIAS = 64  # characters, after normalisation
+MAX_SPELLING = 4 * MAX_ALIAS  # characters, before: what is longer is not worth normalising
 _ROUNDS = 4  # of the Feistel network: enough to be a strong permutation (Luby and Rackoff)
 
 
@@ -85,7 +86,12 @@ def _base(hashids: Hashids) -> int:
 
 
 def normalise(code: str, case_sensitive: bool) -> str:
-    """The form in which a code or alias is stored and looked up."""
+    """The form in which a code or alias is stored and looked up.
+
+    What is longer than any spelling of a code is not looked at: it can be none.
+    """
+    if len(code) > MAX_SPELLING:
+        return code
     if code.isascii():
         return code if case_sensitive else code.lower()
     code = unicodedata.normalize("NFC", code)
@@ -97,7 +103,7 @@ def looks_like_code(code: str) -> bool:
     if code.isascii():
         bare = code.replace("-", "").replace("_", "")
         return code[:1].isalnum() and len(code) <= MAX_ALIAS and (bare.isalnum() or not bare)
-    return not _fault(code)
+    return len(code) <= MAX_ALIAS and not _fault(code)
 
 
 def check_alias(alias: str, case_sensitive: bool, reserved: frozenset[str]) -> str:
@@ -106,7 +112,7 @@ def check_alias(alias: str, case_sensitive: bool, reserved: frozenset[str]) -> s
         alias.encode()
     except UnicodeEncodeError:
         raise Invalid.field("code", "is not valid Unicode text") from None
-    if len(alias) > 4 * MAX_ALIAS:
+    if len(alias) > MAX_SPELLING:
         raise Invalid.field("code", f"must have 1 to {MAX_ALIAS} characters")
     code = normalise(alias, case_sensitive)
     if fault := _fault(code):

@@ -15,7 +15,20 @@ CALL_TIMEOUT = 2.0  # seconds; API calls and start
 BATCH_TIMEOUT = 10.0  # seconds; the aggregator, which nobody waits for
 
 StoreError = redis.RedisError
-_AWAY = ("MISCONF", "OOM", "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS")
+_AWAY = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.MasterDownError,
+    redis.exceptions.TryAgainError,
+)
+# The same where redis-py has no class of its own, or Redis 6.2 wraps it in a script's error.
+_AWAY_WORDS = (
+    *("MISCONF", "OOM", "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS"),
+    *("TRYAGAIN", "BUSY "),
+)
 
 
 def sync(url: str, timeout: float = CALL_TIMEOUT) -> "redis.Redis":
@@ -42,6 +55,6 @@ def for_redirects(url: str) -> "redis.asyncio.Redis":
 
 def is_away(error: Exception) -> bool:
     """Whether the store cannot be reached, or cannot write at the moment: not our mistake."""
-    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+    if isinstance(error, _AWAY):
         return True
-    return isinstance(error, redis.ResponseError) and str(error).lstrip("-").startswith(_AWAY)
+    return isinstance(error, redis.ResponseError) and any(w in str(error) for w in _AWAY_WORDS)

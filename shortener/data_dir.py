@@ -11,6 +11,7 @@ address           where the running server listens
 
 import fcntl
 import os
+import re
 import secrets
 import time
 from pathlib import Path
@@ -26,7 +27,8 @@ def prepare(directory: Path) -> str:
     Raises `ConfigError` when it cannot be written.
     """
     try:
-        (directory / "journal").mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / "journal").mkdir(mode=0o700, exist_ok=True)
         if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(f"no permission to write {directory}")
         return _identity(directory / "host")
@@ -55,11 +57,23 @@ def _identity(file: Path) -> str:
     """What the file says; the first of several processes writes it."""
     if not file.exists():
         scratch = file.with_suffix(f".{secrets.token_hex(4)}")
-        scratch.write_text(secrets.token_hex(4))
+        write_durably(scratch, secrets.token_hex(4))
         try:
             os.link(scratch, file)
         except FileExistsError:
             pass
         finally:
             scratch.unlink()
-    return file.read_text().strip()
+    identity = file.read_text().strip()
+    if not re.fullmatch(r"[0-9a-f]{8}", identity):
+        raise ConfigError(f"SHORTENER_DATA_DIR: {file} is damaged; delete it")
+    return identity
+
+
+def write_durably(file: Path, text: str) -> None:
+    """Write a new file of ours alone (mode 0600), which a power cut leaves whole."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(descriptor)

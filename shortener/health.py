@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import redis
 
-from shortener import aggregator, connections
+from shortener import connections
 from shortener.segments import held_journals
+from shortener.status import read_status
 
 MIN_FREE = 256 * 1024 * 1024  # bytes on the disk of the data directory
 MAX_SILENCE = 10.0  # seconds without a sign of life from the aggregator
@@ -119,7 +120,7 @@ def _journal(data_dir: Path) -> Check:
 
 
 def _aggregator(data_dir: Path) -> Check:
-    status = aggregator.read_status(data_dir)
+    status = read_status(data_dir)
     if status is None or time.time() - status.at > MAX_SILENCE:
         return Check(
             "aggregator",

@@ -25,6 +25,7 @@ from pathlib import Path
 import msgspec
 
 SEGMENT_BYTES = 32 * 1024 * 1024
+SEGMENT_SECONDS = 15 * 60.0  # addresses are in it: on a quiet site, too, a segment has to end
 FRAME = struct.Struct("<II")  # length and CRC32 of the body that follows
 MAX_BODY = 64 * 1024  # bytes of one record; a larger length is damage, not a record
 RETRY_AFTER = 1.0  # seconds until a journal that could not be written is tried again
@@ -85,15 +86,10 @@ class Journal:
         self._directory, self._host, self._sync, self._limit = directory, host, sync, limit
         self._segment_bytes = min(SEGMENT_BYTES, limit // 16)
         self._lock = threading.Lock()
-        self._pid = 0
-        self._owner = self._segment = -1
-        self._name = ""
-        self._start = self._size = 0
+        self._pid = os.getpid()
         self._dropped = 0
         self._retry_at = 0.0
-        self._unsynced: list[int] = []  # descriptors of finished segments
-        self._stop = threading.Event()
-        self._syncer: threading.Thread | None = None
+        self._forget_files()
 
     @property
     def dropped(self) -> int:
@@ -105,7 +101,7 @@ class Journal:
         data = b"".join(map(frame, clicks))
         with self._lock:
             try:
-                if self._pid != os.getpid() or self._segment < 0:
+                if self._segment < 0 or self._pid != os.getpid():
                     self._open()
                 self._write(data)
             except OSError as error:
@@ -114,43 +110,61 @@ class Journal:
     def close(self) -> None:
         """Force what was written to the disk and let go of the lock."""
         self._stop.set()
-        if self._syncer is not None:
-            self._syncer.join()
+        if self._keeper is not None and self._pid == os.getpid():
+            self._keeper.join()
         with self._lock:
-            self._sync_finished()
-            for descriptor in (self._segment, self._owner):
-                if descriptor >= 0 and self._pid == os.getpid():
-                    os.fsync(descriptor)
-                    os.close(descriptor)
-            self._segment = self._owner = -1
+            if self._pid == os.getpid():
+                _sync_and_close([*self._finished, self._segment, self._owner])
+            self._forget_files()
+
+    def _forget_files(self) -> None:
+        """As before the first append."""
+        self._name = ""
+        self._owner = self._segment = -1
+        self._start = self._size = 0
+        self._opened = 0.0
+        self._finished: list[int] = []  # descriptors of segments still to be synced and closed
+        self._stop = threading.Event()
+        self._keeper: threading.Thread | None = None
 
     def _open(self) -> None:
-        """Begin a journal (first use, or first use after a fork) or its next segment."""
+        """Begin a segment, in a new journal at first use and at the first use after a fork."""
+        if self._pid != os.getpid():
+            self._pid, self._dropped = os.getpid(), 0
+            self._forget_files()
         if time.monotonic() < self._retry_at:
             raise OSError("waiting before the next try")
+        if self._owner < 0:
+            self._begin()
         if held_bytes(self._directory) >= self._limit:
             raise OSError("the journals have reached JOURNAL_LIMIT")
-        if self._pid != os.getpid() or self._owner < 0:
-            self._begin()
         path = self._directory / segment_name(self._name, self._start)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._segment = os.open(path, flags, 0o600)
-        self._size = 0
+        self._size, self._opened = 0, time.monotonic()
+        if self._sync != "never":
+            self._sync_directory()
 
     def _begin(self) -> None:
-        """A new journal.  Its lock is taken under another name: nobody ever sees it unlocked."""
-        self._name = f"{self._host}-{secrets.token_hex(6)}"
-        self._start = self._size = 0
-        new = self._directory / f"{self._name}.new"
-        self._owner = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._owner, fcntl.LOCK_EX)
-        self._dropped = self._dropped if self._pid == os.getpid() else 0
-        self._note_dropped()
-        new.rename(self._directory / f"{self._name}.owner")
-        self._unsynced, self._segment, self._pid = [], -1, os.getpid()
-        if self._sync == "second":
-            self._syncer = threading.Thread(target=self._sync_each_second, daemon=True)
-            self._syncer.start()
+        """A new journal.  Its lock is taken under another name: nobody ever sees it unlocked.
+
+        Raises `OSError` and leaves nothing behind when the disk has no room even for that.
+        """
+        name = f"{self._host}-{secrets.token_hex(6)}"
+        new = self._directory / f"{name}.new"
+        owner = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(owner, fcntl.LOCK_EX)
+            _note(owner, self._dropped)
+            new.rename(self._directory / f"{name}.owner")
+        except OSError:
+            os.close(owner)
+            new.unlink(missing_ok=True)
+            raise
+        self._name, self._owner, self._start = name, owner, 0
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep, args=(self._stop,), daemon=True)
+            self._keeper.start()
 
     def _write(self, data: bytes) -> None:
         written = os.write(self._segment, data)
@@ -158,7 +172,7 @@ class Journal:
             try:
                 os.ftruncate(self._segment, self._size)
             except OSError:
-                self._finish_segment()
+                self._abandon()
             raise OSError("the disk is full")
         self._size += written
         if self._sync == "always":
@@ -167,11 +181,16 @@ class Journal:
             self._finish_segment()
 
     def _finish_segment(self) -> None:
-        self._unsynced.append(self._segment)
+        """End the segment; the keeper syncs it, off the path of redirects."""
+        self._finished.append(self._segment)
         self._start += self._size
         self._segment, self._size = -1, 0
-        if self._sync != "second":
-            self._sync_finished()
+
+    def _abandon(self) -> None:
+        """End the journal, whose last bytes are torn; the next append begins another."""
+        for descriptor in (self._segment, self._owner):
+            os.close(descriptor)
+        self._owner = self._segment = -1
 
     def _drop(self, clicks: int, error: OSError) -> None:
         if not self._dropped:
@@ -180,28 +199,40 @@ class Journal:
         if self._segment < 0 and time.monotonic() >= self._retry_at:
             self._retry_at = time.monotonic() + RETRY_AFTER
         if self._owner >= 0:
-            self._note_dropped()
+            try:
+                _note(self._owner, self._dropped)
+            except OSError as failure:
+                log.error("%d dropped clicks cannot be noted: %s", self._dropped, failure)  # noqa: TRY400
 
-    def _note_dropped(self) -> None:
-        """Where others can read it; rewritten in place, which a full disk allows."""
-        os.pwrite(self._owner, b"%020d\n" % self._dropped, 0)
+    def _keep(self, stop: threading.Event) -> None:
+        """Every second: sync what was written, end a segment that is old, so that it can go."""
+        while not stop.wait(1.0):
+            try:
+                with self._lock:
+                    if self._size and time.monotonic() - self._opened > SEGMENT_SECONDS:
+                        self._finish_segment()
+                        self._open()
+                    finished, self._finished = self._finished, []
+                    current = os.dup(self._segment) if self._segment >= 0 else -1
+                if self._sync == "never":
+                    for descriptor in (*finished, current):
+                        _close(descriptor)
+                else:
+                    _sync_and_close([*finished, current])
+            except OSError as error:
+                log.error("the click journal could not be kept: %s", error)  # noqa: TRY400 - one line
 
-    def _sync_each_second(self) -> None:
-        while not self._stop.wait(1.0):
-            with self._lock:
-                current = os.dup(self._segment) if self._segment >= 0 else -1
-                finished, self._unsynced = self._unsynced, []
-            _sync_and_close(finished)
-            if current >= 0:
-                _sync_and_close([current])
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
-    def _sync_finished(self) -> None:
-        finished, self._unsynced = self._unsynced, []
-        if self._sync == "never":
-            for descriptor in finished:
-                os.close(descriptor)
-        else:
-            _sync_and_close(finished)
+
+def _note(owner: int, dropped: int) -> None:
+    """Where others can read it; rewritten in place, which takes no room on the disk."""
+    os.pwrite(owner, b"%020d\n" % dropped, 0)
 
 
 def _sync(descriptor: int) -> None:
@@ -213,5 +244,11 @@ def _sync(descriptor: int) -> None:
 
 def _sync_and_close(descriptors: Iterable[int]) -> None:
     for descriptor in descriptors:
-        _sync(descriptor)
+        if descriptor >= 0:
+            _sync(descriptor)
+            os.close(descriptor)
+
+
+def _close(descriptor: int) -> None:
+    if descriptor >= 0:
         os.close(descriptor)

@@ -6,6 +6,7 @@ said.  Of a segment that is deleted the number of clicks stays behind in a manif
 that has gone back further than the files reach can be told what that cost.
 """
 
+import contextlib
 import fcntl
 import os
 import zlib
@@ -39,7 +40,7 @@ class Batch(NamedTuple):
     clicks: list[Click]
     ends: list[int]
     end: int
-    damaged: int  # bytes
+    damaged: bytes
 
 
 class HeldJournal:
@@ -88,25 +89,23 @@ class HeldJournal:
         with segment.path.open("rb") as file:
             file.seek(offset - segment.start)
             data = file.read(READ_BYTES)
-            at_end = len(data) < READ_BYTES
-        clicks, ends, used, damaged = _parse(data, offset)
-        end = offset + used
-        if at_end and following:
-            return Batch(clicks, ends, following[0].start, damaged + len(data) - used)
-        if at_end and not alive:
-            return Batch(clicks, ends, offset + len(data), damaged + len(data) - used)
-        if not used and not at_end:  # a megabyte without a record in front: nothing to hold on to
-            end = following[0].start if following else segment.end
-            damaged = end - offset
-        return Batch(clicks, ends, end, damaged)
+        at_end = len(data) < READ_BYTES
+        is_whole = at_end and (bool(following) or not alive)  # nothing will be added to it
+        batch = _parse(data, offset, is_whole)
+        if batch.end == offset and not at_end:  # no record in front of so much: damage
+            batch = _parse(data, offset, True)
+        if is_whole and following:
+            return batch._replace(end=following[0].start)
+        return batch
 
     def delete(self, segment: Segment) -> None:
-        """Delete the oldest segment; its number of clicks stays in the manifest."""
+        """Delete the oldest segment; its number of clicks stays in the manifest, if it can."""
         manifest = self.manifest()
         manifest[str(segment.start)] = (segment.end, _count(segment.path.read_bytes()))
         scratch = self._manifest.with_suffix(".tmp")
-        scratch.write_bytes(msgspec.json.encode(manifest))
-        scratch.replace(self._manifest)
+        with contextlib.suppress(OSError):  # a full disk: deleting is what it needs
+            scratch.write_bytes(msgspec.json.encode(manifest))
+            scratch.replace(self._manifest)
         segment.path.unlink()
         self.segments.remove(segment)
 
@@ -153,29 +152,49 @@ def held_journals(directory: Path) -> list[HeldJournal]:
     return [HeldJournal(directory, name, found) for name, found in sorted(starts.items())]
 
 
-def _parse(data: bytes, offset: int) -> tuple[list[Click], list[int], int, int]:
-    """The whole records at the front of `data`: clicks, ends, bytes used, damaged bytes inside."""
+def _parse(data: bytes, offset: int, is_whole: bool) -> Batch:
+    """The records at the front of `data`, which lies at `offset`.
+
+    Of data that is whole, what does not check is stepped over to the next record that does.
+    """
     clicks: list[Click] = []
     ends: list[int] = []
-    at = damaged = 0
-    view = memoryview(data)
-    while at + FRAME.size <= len(data):
-        length, checksum = FRAME.unpack_from(data, at)
-        end = at + FRAME.size + length
-        if not 0 < length <= MAX_BODY or end > len(data):
-            break
-        body = view[at + FRAME.size : end]
-        if zlib.crc32(body) != checksum:
-            break
-        try:
-            clicks.append(_decode(body))
-            ends.append(offset + end)
-        except msgspec.MsgspecError:  # whole, but not a click: step over it
-            damaged += end - at
+    damaged: list[bytes] = []
+    at = 0
+    while at < len(data):
+        end = _record_end(data, at)
+        if end is None:
+            if not is_whole:
+                break
+            end = _next_record(data, at + 1)
+            damaged.append(data[at:end])
+        else:
+            try:
+                clicks.append(_decode(memoryview(data)[at + FRAME.size : end]))
+                ends.append(offset + end)
+            except msgspec.MsgspecError:  # whole, but not a click: step over it
+                damaged.append(data[at:end])
         at = end
-    return clicks, ends, at, damaged
+    return Batch(clicks, ends, offset + at, b"".join(damaged))
+
+
+def _record_end(data: bytes, at: int) -> int | None:
+    """Where the record at `at` ends; None when there is no whole one."""
+    if at + FRAME.size > len(data):
+        return None
+    length, checksum = FRAME.unpack_from(data, at)
+    end: int = at + FRAME.size + length
+    if not 0 < length <= MAX_BODY or end > len(data):
+        return None
+    return end if zlib.crc32(memoryview(data)[at + FRAME.size : end]) == checksum else None
+
+
+def _next_record(data: bytes, at: int) -> int:
+    """Where the next whole record begins, or the end of the data."""
+    while at < len(data) and _record_end(data, at) is None:
+        at += 1
+    return at
 
 
 def _count(data: bytes) -> int:
-    clicks, *_ = _parse(data, 0)
-    return len(clicks)
+    return len(_parse(data, 0, True).clicks)

@@ -24,7 +24,8 @@ from shortener.cells import QUARTER, Cells
 from shortener.journal import Click
 
 MILLISECONDS_A_QUARTER = QUARTER * 1000
-MAX_INCREMENTS = 800  # in one script: about a millisecond
+MAX_INCREMENTS = 300  # in one script: half a millisecond to one
+BUCKETS_AT_ONCE = 4  # scripts in a row, behind which a redirect may have to wait
 UNKNOWN = -1  # the mark of a journal that a bucket has not heard of
 
 # KEYS[1] the bucket's marks  KEYS[2] the bucket's index of links
@@ -38,9 +39,11 @@ APPLY = """
 local mark = redis.call('HGET', KEYS[1], ARGV[1])
 if not mark then return {-1, 0} end
 if mark ~= ARGV[2] then return {tonumber(mark), 0} end
+local groups, kind = cmsgpack.unpack(ARGV[4]), redis.call('TYPE', KEYS[2]).ok
+if kind ~= 'zset' and kind ~= 'none' then return redis.error_reply('the index is a ' .. kind) end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 local refused = 0
-for _, group in ipairs(cmsgpack.unpack(ARGV[4])) do
+for _, group in ipairs(groups) do
   local name, number, cells, totals, at = group[1], group[2], group[3], group[4], group[5]
   if number == 0 or tonumber(redis.call('ZSCORE', KEYS[2], name) or -1) == number then
     for _, cell in ipairs(cells) do
@@ -62,6 +65,13 @@ for _, group in ipairs(cmsgpack.unpack(ARGV[4])) do
   end
 end
 return {tonumber(ARGV[3]), refused}
+"""
+
+# KEYS[1] the counter of links  ARGV[1] a number that was given to one
+RAISE = """
+if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then
+  redis.call('SET', KEYS[1], ARGV[1])
+end
 """
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -175,15 +185,16 @@ class Tally:
     def __init__(self, store: redis.Redis) -> None:
         self._store = store
         self._script = store.register_script(APPLY)
+        self._raise = store.register_script(RAISE)
 
-    def register(self, journal: str, start: int) -> dict[str, int]:
-        """See that every bucket knows the journal, from `start` on if it did not; its marks.
+    def register(self, journal: str) -> dict[str, int]:
+        """See that every bucket knows the journal, from its beginning if it did not; its marks.
 
         Whoever comes first writes the mark; a missing one is never taken for zero by `APPLY`.
         """
         pipeline = self._store.pipeline(transaction=False)
         for bucket in keys.BUCKETS:
-            pipeline.hsetnx(keys.marks(bucket), journal, start)
+            pipeline.hsetnx(keys.marks(bucket), journal, 0)
             pipeline.hget(keys.marks(bucket), journal)
         marks = cast("list[bytes]", pipeline.execute()[1::2])
         return dict(zip(keys.BUCKETS, map(int, marks), strict=True))
@@ -207,8 +218,18 @@ class Tally:
         Each bucket answers for itself; one that answers another mark than `end` has changed
         nothing.  Raises the store's errors, after which nothing is known: ask again.
         """
+        applied: dict[str, Applied] = {}
+        rest = list(marks.items())
+        while rest:
+            some, rest = rest[:BUCKETS_AT_ONCE], rest[BUCKETS_AT_ONCE:]
+            applied |= self._apply(journal, some, end, increments)
+        return applied
+
+    def _apply(
+        self, journal: str, marks: list[tuple[str, int]], end: int, increments: Increments | None
+    ) -> dict[str, Applied]:
         pipeline = self._store.pipeline(transaction=False)
-        for bucket, mark in marks.items():
+        for bucket, mark in marks:
             packed = increments.packed(bucket) if increments else _pack([])
             self._script(
                 keys=[keys.marks(bucket), keys.index(bucket)],
@@ -223,12 +244,16 @@ class Tally:
             bucket: Applied(mark, failure=str(answer))
             if isinstance(answer, Exception)
             else Applied(*answer)
-            for (bucket, mark), answer in zip(marks.items(), answers, strict=True)
+            for (bucket, mark), answer in zip(marks, answers, strict=True)
         }
 
-    def forget(self, journals: Sequence[str]) -> None:
-        """Remove the marks of journals that no longer exist."""
+    def raise_number(self, number: int) -> None:
+        """See that no number up to this one is given to a new link: it had clicks already."""
+        self._raise(keys=[keys.NUMBER], args=[number])
+
+    def forget(self, journal: str) -> None:
+        """Remove the marks of a journal that no longer exists."""
         pipeline = self._store.pipeline(transaction=False)
         for bucket in keys.BUCKETS:
-            pipeline.hdel(keys.marks(bucket), *journals)
+            pipeline.hdel(keys.marks(bucket), journal)
         pipeline.execute()

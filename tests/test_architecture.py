@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "shortener"
 ROWS = [
-    {"config", "errors", "journal", "segments", "children", "data_dir"},
+    {"config", "errors", "journal", "segments", "children", "data_dir", "status"},
     {"keys", "codes", "targets", "cells", "intervals", "connections"},
     {
         "site",
@@ -32,7 +32,6 @@ WITHIN_ROW = {  # the few steps sideways, each with the direction it has
     "links": {"link"},
     "redirects": {"link"},
     "aggregator": {"tally"},
-    "health": {"aggregator"},
     "supervisor": {"embedded"},
     "cli": {"client", "supervisor", "embedded"},
     "__main__": {"cli"},

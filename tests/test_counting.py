@@ -134,7 +134,10 @@ def test_a_lost_reply_counts_nothing_twice(new_server: NewServer, tmp_path: Path
         with pytest.raises(connections.StoreError):
             work_off(aggregator)
         assert cutting.cuts == 1
-        assert server.site_clicks() == 30  # the effect was there, the sender does not know
+        store = connections.sync(redis.url)
+        marks = [mark for marks in Tally(store).marks().values() for mark in marks.values()]
+        store.close()
+        assert max(marks) > 0  # the effect was there, the sender does not know
         work_off(aggregator)  # goes on believing that nothing was applied
         assert server.site_clicks() == 30
         assert [server.clicks(code) for code in codes] == [10, 10, 10]
@@ -236,9 +239,8 @@ def follow_all(server: Server, codes: list[str], times: int) -> None:
 def own_aggregator(server: Server, url: str) -> Aggregator:
     """An aggregator in this process, over the journals of `server`."""
     settings = Settings.load({"SHORTENER_DATA_DIR": str(server.data_dir)})
-    host = (server.data_dir / "host").read_text()
     store = connections.sync(url)
-    return Aggregator(Tally(store), Cells(settings.timezone), settings.data_dir, host, 1 << 30)
+    return Aggregator(Tally(store), Cells(settings.timezone), settings.data_dir, 1 << 30)
 
 
 def work_off(aggregator: Aggregator) -> None:

@@ -34,7 +34,7 @@ def read_all(held: HeldJournal, alive: bool) -> tuple[list[Click], int]:
     offset, damaged = held.start, 0
     while (batch := held.read(offset, alive)).end != offset:
         clicks += batch.clicks
-        offset, damaged = batch.end, damaged + batch.damaged
+        offset, damaged = batch.end, damaged + len(batch.damaged)
     return clicks, damaged
 
 
@@ -60,7 +60,7 @@ texts = st.text(max_size=80)
         Click,
         at=st.integers(0, 1 << 45),
         number=st.integers(1, 1 << 53),
-        code=texts,
+        name=texts,
         tags=st.lists(texts, max_size=3).map(tuple),
         address=texts,
         agent=texts,

@@ -72,6 +72,7 @@ class Records:
                     async with asyncio.timeout(connections.REDIRECT_TIMEOUT):
                         records = await self._store.mget(names)
                 except (connections.StoreError, TimeoutError, OSError):
+                    # Also an error that is no outage: what can be served from memory still is.
                     self._away = True
                     self._answer_from_memory(batch)
                     self._answer_from_memory(self._take())
@@ -85,11 +86,14 @@ class Records:
     ) -> None:
         now = time.monotonic()
         for (name, future), record in zip(batch.items(), records, strict=True):
-            link = None
             if record is None:
                 self._remembered.pop(name, None)
-            else:
-                link = self._remember(name, record, now)
+            try:
+                link = None if record is None else self._remember(name, record, now)
+            except Exception as error:
+                if not future.done():
+                    future.set_exception(error)
+                continue
             if not future.done():
                 future.set_result(link)
 
