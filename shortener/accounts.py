@@ -5,7 +5,6 @@ and is the same again when a lost key is registered anew.
 """
 
 import hashlib
-import os
 import secrets
 import zlib
 from collections.abc import Iterable
@@ -16,6 +15,8 @@ import msgspec
 import redis
 
 from shortener import keys
+from shortener.config import StartError
+from shortener.data_dir import write_durably
 from shortener.errors import Forbidden, Unauthorized
 
 SCOPES = ("links:read", "links:write", "stats:read", "admin")
@@ -90,21 +91,25 @@ class Accounts:
         """See that there is an admin key; answers it when it was made just now.
 
         `setting` is `SHORTENER_ADMIN_KEY`, which takes the place of an earlier one.  Without it the
-        key in `file` is registered again should the store have lost it, and made at the first start
-        of all: on a site that has an admin key already, another host makes no second one.
+        key in `file` is registered again should the store have lost all keys (one that was revoked
+        stays so), and made at the first start of all: on a site that has an admin key already,
+        another host makes no second one.  Raises `StartError` for a damaged file.
         """
         if setting:
             self._replace_start_key(setting, now)
             return None
+        known = self.list()
         if file.exists():
-            self._register(file.read_text("ascii").strip(), now)
+            if not known:
+                self._register(_read_key(file), now)
             return None
-        if any("admin" in account.scopes for account in self.list()):
+        if any("admin" in account.scopes for account in known):
             return None
         key = _new_key()
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as opened:
-            opened.write(key + "\n")
+        scratch = file.with_suffix(".new")
+        scratch.unlink(missing_ok=True)
+        write_durably(scratch, key + "\n")
+        scratch.replace(file)
         self._register(key, now)
         return key
 
@@ -129,3 +134,10 @@ def _new_key() -> str:
     body = "".join(secrets.choice(_DIGITS) for _ in range(32))
     checksum = zlib.crc32(body.encode())
     return f"sk_{body}" + "".join(_DIGITS[checksum // 62**place % 62] for place in range(6))
+
+
+def _read_key(file: Path) -> str:
+    key = file.read_text("latin-1").strip()
+    if not key.isascii() or not key.isprintable() or len(key) < 16:
+        raise StartError(f"{file} is damaged; delete it, or set SHORTENER_ADMIN_KEY")
+    return key

@@ -108,6 +108,7 @@ def _bind(text: str) -> str:
 def _redis_url(text: str) -> str:
     if text and urlsplit(text).scheme not in ("redis", "rediss", "unix"):
         raise ValueError("must begin with redis://, rediss:// or unix://")
+    _ = urlsplit(text).port  # raises ValueError when it is out of range
     return text
 
 

@@ -37,33 +37,42 @@ log = logging.getLogger(__name__)
 class Embedded:
     """One embedded server; `start`, `is_running`, `stop`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, lock: int | None = None) -> None:
+        """`lock` is the descriptor of the data directory's lock: the server holds it as well, so
+        that no second one is started on its files while it lives, whatever became of us."""
+        self._lock = lock
         self._binary = find_binary(settings.redis_server)
         self._directory = settings.data_dir / "redis"
         self._directory.mkdir(mode=0o700, exist_ok=True)
         self._socket = socket_path(settings.data_dir)
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = threading.Event()
-        self._syncer = threading.Thread(target=self._sync_each_second, daemon=True)
+        self._syncer: threading.Thread | None = None
         self.url = f"unix://{self._socket}"
 
-    def start(self) -> None:
-        """Start it and wait until it answers.  Raises `StartError` with what it said last."""
+    def start(self, stop: threading.Event | None = None) -> None:
+        """Start it and wait until it answers, or `stop` is set.
+
+        Raises `StartError` with what it said last.
+        """
         unclean = self._directory / "unclean"
         was_unclean = unclean.exists()
         unclean.touch()
         self._socket.unlink(missing_ok=True)
         with (self._directory / "log").open("wb") as logged:
             command = [str(self._binary), *self._options()]
-            self._process = children.start(command, os.environ, output=logged.fileno())
+            held = () if self._lock is None else (self._lock,)
+            self._process = children.start(command, os.environ, held, output=logged.fileno())
         client = connections.sync(self.url)
-        self._wait(client)
+        self._wait(client, stop or self._stopped)
         if was_unclean and _version_of(self._binary) < HEALS_ITSELF:
             # A torn transaction at the end of the file would cost acknowledged writes at the next
             # start; a rewritten file has no such end.
-            client.bgrewriteaof()
+            with contextlib.suppress(redis.RedisError):  # it does so already, or is loading still
+                client.bgrewriteaof()
         client.close()
-        if not self._syncer.is_alive():
+        if self._syncer is None:
+            self._syncer = threading.Thread(target=self._sync_each_second, daemon=True)
             self._syncer.start()
 
     @property
@@ -77,7 +86,8 @@ class Embedded:
             children.stop(self._process, patience=20)
             self._socket.unlink(missing_ok=True)
             if self._socket.parent != self._directory:
-                self._socket.parent.rmdir()
+                with contextlib.suppress(OSError):
+                    self._socket.parent.rmdir()
             if self._process.returncode == 0:
                 (self._directory / "unclean").unlink(missing_ok=True)
 
@@ -101,9 +111,9 @@ class Embedded:
         }
         return [part for name, value in options.items() for part in (f"--{name}", value)]
 
-    def _wait(self, client: redis.Redis) -> None:
+    def _wait(self, client: redis.Redis, stop: threading.Event) -> None:
         began = time.monotonic()
-        while True:
+        while not stop.is_set():
             if not self.is_running:
                 raise StartError(f"the embedded Redis stopped: {self._last_words()}")
             try:
@@ -126,8 +136,13 @@ class Embedded:
             files = sorted(self._directory.glob("appendonlydir/*.incr.aof"), key=_generation)
             files = files or sorted(self._directory.glob("appendonly.aof"))
             for file in files[-2:]:
-                with contextlib.suppress(FileNotFoundError), file.open("rb") as opened:
-                    os.fdatasync(opened.fileno())
+                try:
+                    with file.open("rb") as opened:
+                        os.fdatasync(opened.fileno())
+                except FileNotFoundError:  # rewritten meanwhile
+                    continue
+                except OSError as error:
+                    log.error("cannot sync %s: %s", file, error)  # noqa: TRY400 - one line
 
 
 def socket_path(data_dir: Path) -> Path:
@@ -184,8 +199,12 @@ def _new_enough(binary: Path) -> Path:
 
 
 def _version_of(binary: Path) -> tuple[int, int]:
-    said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
-    match = re.search(r"v=(\d+)\.(\d+)", said)
+    command = [str(binary), "--version"]
+    try:
+        said = subprocess.run(command, capture_output=True, timeout=2, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        raise StartError(f"{binary} is not a Redis or Valkey server") from None
+    match = re.search(rb"v=(\d+)\.(\d+)", said)
     if match is None:
         raise StartError(f"{binary} is not a Redis or Valkey server")
     return int(match[1]), int(match[2])

@@ -16,6 +16,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from shortener import __version__, children, connections, data_dir, site
 from shortener.accounts import Accounts
@@ -57,6 +58,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, with_aggregator: bool) -> None:
         self._settings, self._with_aggregator = settings, with_aggregator
+        self._lock = -1
         self._embedded: Embedded | None = None
         self._watched: list[Watched] = []
         self._stop = threading.Event()
@@ -69,7 +71,7 @@ class Supervisor:
             signal.signal(caught, lambda *_: self._stop.set())
         signal.signal(signal.SIGHUP, lambda *_: self._reload.set())
         data_dir.prepare(self._settings.data_dir)
-        data_dir.lock(self._settings.data_dir)
+        self._lock = data_dir.lock(self._settings.data_dir)
         with _listen(self._settings.bind) as listener:
             try:
                 new_key = self._start(listener)
@@ -84,8 +86,10 @@ class Supervisor:
         settings = self._settings
         url = settings.redis_url
         if not url:
-            self._embedded = Embedded(settings)
-            self._embedded.start()
+            self._embedded = Embedded(settings, self._lock)
+            self._embedded.start(self._stop)
+            if self._stop.is_set():
+                return None
             url = self._embedded.url
         new_key = _settle(url, settings)
         environ = dict(os.environ) | {PREFIX + "REDIS_URL": url}
@@ -105,11 +109,12 @@ class Supervisor:
     def _wait_for(self, web: Watched, address: str) -> None:
         """Wait for the first answer; a gunicorn that dies before has said why."""
         deadline = time.monotonic() + START_PATIENCE
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         while not self._stop.is_set():
             if web.process.poll() is not None:
                 raise StartError("gunicorn did not start")
             try:
-                with urllib.request.urlopen(f"{address}/-/health", timeout=1):  # noqa: S310 - ours
+                with opener.open(f"{address}/-/health", timeout=1):
                     return
             except OSError:
                 if time.monotonic() > deadline:
@@ -140,8 +145,8 @@ class Supervisor:
             if self._embedded is not None and not self._embedded.is_running:
                 log.warning("the embedded Redis stopped; starting it again")
                 try:
-                    self._embedded.start()
-                except StartError as error:
+                    self._embedded.start(self._stop)
+                except (StartError, OSError) as error:
                     log.error("%s", error)  # noqa: TRY400 - one line
                     self._stop.wait(1.0)
             for watched in self._watched:
@@ -197,5 +202,5 @@ def _settle(url: str, settings: Settings) -> str | None:
 
 def _shown(url: str) -> str:
     """A Redis URL without its password."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

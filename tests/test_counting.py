@@ -191,6 +191,50 @@ def test_a_store_that_went_back_gets_its_clicks_again(
         redis.stop()
 
 
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (("maxmemory", "1"), ("maxmemory", "0")),
+        (("min-replicas-to-write", "1"), ("min-replicas-to-write", "0")),
+    ],
+    ids=["memory is full", "no replica"],
+)
+def test_a_store_that_cannot_write_gets_its_clicks_later(
+    new_server: NewServer, begin: tuple[str, str], end: tuple[str, str]
+) -> None:
+    """Redirects go on, links are 503, clicks wait in the journal; nothing is set aside or lost."""
+    server = new_server().start()
+    codes = [server.make_link()["code"] for _ in range(3)]
+    store = connections.sync(f"unix://{server.data_dir}/redis/socket")
+    follow_all(server, codes, 1)
+    for _ in range(3):
+        store.config_set(*begin)
+        follow_all(server, codes, 5)
+        refused = server.api("POST", "/links", json={"url": "https://example.com/"})
+        assert refused.status_code == 503
+        time.sleep(1.0)
+        store.config_set(*end)
+    store.close()
+    assert eventually(server.site_clicks, lambda clicks: clicks >= 48) == 48
+    assert [server.clicks(code) for code in codes] == [16, 16, 16]
+    assert not (server.data_dir / "set-aside").exists()
+
+
+def test_a_demoted_store_gets_its_clicks_later(new_server: NewServer) -> None:
+    """`READONLY`, as after a failover: the same."""
+    server = new_server().start()
+    code = server.make_link()["code"]
+    store = connections.sync(f"unix://{server.data_dir}/redis/socket")
+    store.execute_command("REPLICAOF", "127.0.0.1", "1")
+    follow_all(server, [code], 20)
+    assert server.api("POST", "/links", json={"url": "https://example.com/"}).status_code == 503
+    time.sleep(1.5)
+    store.execute_command("REPLICAOF", "NO", "ONE")
+    store.close()
+    assert eventually(lambda: server.clicks(code), lambda clicks: clicks == 20) == 20
+    assert not (server.data_dir / "set-aside").exists()
+
+
 def test_an_emptied_store_is_no_loop(new_server: NewServer) -> None:
     """`FLUSHALL`: links are 404, nothing crashes, and new clicks count again."""
     server = new_server()

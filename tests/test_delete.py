@@ -80,7 +80,7 @@ def test_an_unknown_parameter_deletes_nothing(server: Server) -> None:
 def test_nothing_of_it_stays_in_the_store(new_server: NewServer) -> None:
     """Record, index entry, totals, quarters and days are gone, also those of clicks long ago;
     the link beside it keeps its own."""
-    server = new_server().start()
+    server = new_server(WORKERS="1").start()
     store = connections.sync(f"unix://{server.data_dir}/redis/socket")
     codes = [server.make_link()["code"] for _ in range(2)]
     numbers = [number_of(store, code) for code in codes]
@@ -109,7 +109,7 @@ def test_nothing_of_it_stays_in_the_store(new_server: NewServer) -> None:
 def test_clicks_on_their_way_bring_nothing_back(new_server: NewServer) -> None:
     """Clicks that are counted after the deletion count for the site, and leave no key of the
     link behind."""
-    server = new_server("--without-aggregator").start()
+    server = new_server("--without-aggregator", WORKERS="1").start()
     store = connections.sync(f"unix://{server.data_dir}/redis/socket")
     code = server.make_link()["code"]
     number = number_of(store, code)
@@ -129,7 +129,7 @@ def test_clicks_on_their_way_bring_nothing_back(new_server: NewServer) -> None:
 
 def test_the_site_keeps_the_clicks(new_server: NewServer) -> None:
     """What was clicked was clicked: the statistics of the site do not change."""
-    server = new_server().start()
+    server = new_server(WORKERS="1").start()
     gone, stays = server.make_link()["code"], server.make_link()["code"]
     for code in (gone, gone, stays):
         assert server.follow(code).status_code == 302

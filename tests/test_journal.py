@@ -107,6 +107,19 @@ def test_a_tail_of_zeros_is_no_record(tmp_path: Path) -> None:
     assert read_all(held(tmp_path), alive=False) == (clicks, 4096)
 
 
+def test_damage_in_the_middle_costs_one_record(tmp_path: Path) -> None:
+    """One flipped bit: the records behind the damaged one are found again."""
+    clicks = clicks_of(100)
+    segment = written(tmp_path, clicks)
+    data = bytearray(segment.read_bytes())
+    at = len(b"".join(map(frame, clicks[:40]))) + 20
+    data[at] ^= 1
+    segment.write_bytes(data)
+    found, damaged = read_all(held(tmp_path), alive=False)
+    assert found == clicks[:40] + clicks[41:]
+    assert damaged == len(frame(clicks[40]))
+
+
 def test_a_torn_end_of_a_living_journal_is_not_yet(tmp_path: Path) -> None:
     """While its worker lives, half a record is waited for, not skipped."""
     journal = Journal(tmp_path, "host", "never", MEGABYTE << 10)

@@ -1,160 +1,205 @@
-"""The list of links: `GET /api/v1/links`, newest first, page by page."""
+"""`GET /api/v1/links`: newest first, in pages that neither skip nor repeat a link."""
 
+import base64
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from shortener import keys
 from tests.harness import Server
 
 NewServer = Callable[..., Server]
-MADE = 60
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, list[str]]]:
-    """A server with 60 links and their codes, newest first; the tests only read."""
-    server = Server(tmp_path_factory.mktemp("filled") / "data").start()
-    codes = [server.make_link(f"https://example.com/{n}")["code"] for n in range(MADE)]
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, list[str]]]:
+    """A server with 205 links, and their codes from the newest to the oldest."""
+    server = Server(tmp_path_factory.mktemp("many") / "data", WORKERS="1").start()
+    codes = [server.make_link(f"https://example.com/{n}")["code"] for n in range(205)]
     yield server, codes[::-1]
     server.stop()
 
 
-def page(server: Server, **parameters: Any) -> dict[str, Any]:
-    answer = server.api("GET", "/links", params=parameters)
+def ask(server: Server, **params: Any) -> dict[str, Any]:
+    """A page of the list."""
+    answer = server.api("GET", "/links", params=params)
     assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    page: dict[str, Any] = answer.json()
+    return page
 
 
-def codes_of(found: dict[str, Any]) -> list[str]:
-    return [link["code"] for link in found["links"]]
-
-
-def walk(server: Server, limit: int, between: Callable[[], object] = lambda: None) -> list[str]:
-    """The codes of all pages; `between` is called after each."""
-    codes: list[str] = []
-    cursor: dict[str, str] = {}
+def pages(server: Server, limit: int) -> Iterator[list[str]]:
+    """The codes of each page, from the first to the last."""
+    params: dict[str, Any] = {"limit": limit}
+    seen: set[str | None] = set()
     while True:
-        found = page(server, limit=limit, **cursor)
-        codes += codes_of(found)
-        if found["next_cursor"] is None:
-            return codes
-        cursor = {"cursor": found["next_cursor"]}
-        between()
+        page = ask(server, **params)
+        assert len(page["links"]) <= limit
+        yield [link["code"] for link in page["links"]]
+        if page["next_cursor"] is None:
+            return
+        params["cursor"] = page["next_cursor"]
+        assert params["cursor"] not in seen
+        seen.add(params["cursor"])
 
 
-def test_an_empty_site_has_an_empty_list(new_server: NewServer) -> None:
-    """Every field is there before the first link is."""
-    server = new_server().start()
-    assert page(server) == {"links": [], "next_cursor": None, "total": 0}
+def test_a_new_site_has_an_empty_list(new_server: NewServer) -> None:
+    """No links, no next page, a total of zero."""
+    server = new_server(WORKERS="1").start()
+    assert ask(server) == {"links": [], "next_cursor": None, "total": 0}
 
 
-def test_newest_first(filled: tuple[Server, list[str]]) -> None:
-    """Links made within one second, too, are in the order in which they were made."""
-    server, codes = filled
-    assert codes_of(page(server, limit=200)) == codes
+def test_links_that_are_kept_together_are_paged_too(new_server: NewServer) -> None:
+    """A site whose links all lie in one bucket of the store is listed to its end."""
+    server = new_server(WORKERS="1").start()
+    codes = [f"together-{n}" for n in range(400)]
+    chosen = [code for code in codes if keys.bucket(code) == keys.bucket(codes[0])][:6]
+    for code in chosen:
+        server.make_link(code=code)
+    assert list(pages(server, 2)) == [chosen[:3:-1], chosen[3:1:-1], chosen[1::-1]]
 
 
-def test_an_entry_is_the_link(filled: tuple[Server, list[str]]) -> None:
-    """The list answers the same as reading the link."""
-    server, codes = filled
-    assert page(server, limit=1)["links"] == [server.api("GET", f"/links/{codes[0]}").json()]
+def test_the_newest_link_comes_first(server: Server) -> None:
+    """Links are in the reverse of the order they were made in, aliases among codes."""
+    made = [
+        server.make_link()["code"],
+        server.make_link(code="list-alias")["code"],
+        server.make_link(code_length=12)["code"],
+    ]
+    assert [link["code"] for link in ask(server, limit=3)["links"]] == made[::-1]
 
 
-def test_a_page_has_fifty_links_unless_told(filled: tuple[Server, list[str]]) -> None:
-    """The default of `limit` is 50."""
-    server, codes = filled
-    found = page(server)
-    assert codes_of(found) == codes[:50]
-    assert found["next_cursor"] is not None
+def test_a_listed_link_is_the_link(server: Server) -> None:
+    """An entry has every field that the link has when it is read alone."""
+    code = server.make_link(title="T", tags=["a", "b"], expires_at="2099-01-01T00:00:00Z")["code"]
+    (entry,) = ask(server, limit=1)["links"]
+    assert entry == server.api("GET", f"/links/{code}").json()
 
 
-@pytest.mark.parametrize("limit", [1, 59, 60, 200])
-def test_a_page_has_at_most_limit_links(filled: tuple[Server, list[str]], limit: int) -> None:
-    """From 1 to 200; there is a cursor exactly when more follow."""
-    server, codes = filled
-    found = page(server, limit=limit)
-    assert codes_of(found) == codes[:limit]
-    assert (found["next_cursor"] is None) == (limit >= MADE)
+def test_without_a_limit_a_page_has_fifty(many: tuple[Server, list[str]]) -> None:
+    """The newest fifty, and where to go on."""
+    server, codes = many
+    page = ask(server)
+    assert [link["code"] for link in page["links"]] == codes[:50]
+    assert page["next_cursor"]
 
 
-def test_total_counts_all_pages(filled: tuple[Server, list[str]]) -> None:
-    """`total` is the same on every page."""
-    server, _ = filled
-    first = page(server, limit=25)
-    second = page(server, limit=25, cursor=first["next_cursor"])
-    assert (first["total"], second["total"]) == (MADE, MADE)
+def test_the_total_counts_all_links(many: tuple[Server, list[str]]) -> None:
+    """`total` is the same on every page, whatever the limit."""
+    server, codes = many
+    first = ask(server, limit=200)
+    last = ask(server, limit=200, cursor=first["next_cursor"])
+    assert [first["total"], last["total"], ask(server, limit=1)["total"]] == [len(codes)] * 3
 
 
-@pytest.mark.parametrize("limit", [1, 7, 30, 60])
-def test_pages_join_without_gap_or_overlap(filled: tuple[Server, list[str]], limit: int) -> None:
-    """Following the cursors gives each link once, also when the last page is full."""
-    server, codes = filled
-    assert walk(server, limit) == codes
+def test_the_total_follows_creation_and_deletion(server: Server) -> None:
+    """One more with a new link, one less without it."""
+    before = ask(server, limit=1)["total"]
+    code = server.make_link()["code"]
+    assert ask(server, limit=1)["total"] == before + 1
+    server.api("DELETE", f"/links/{code}")
+    assert ask(server, limit=1)["total"] == before
 
 
-def test_a_cursor_goes_with_another_limit(filled: tuple[Server, list[str]]) -> None:
-    """A cursor is a place in the list, whatever the size of the pages."""
-    server, codes = filled
-    first = page(server, limit=10)
-    assert codes_of(page(server, limit=3, cursor=first["next_cursor"])) == codes[10:13]
+@pytest.mark.parametrize("limit", [1, 41, 50, 200])
+def test_pages_are_the_whole_list(many: tuple[Server, list[str]], limit: int) -> None:
+    """One after the other they have every link once, in order; all but the last are full."""
+    server, codes = many
+    found = list(pages(server, limit))
+    assert [code for page in found for code in page] == codes
+    assert {len(page) for page in found[:-1]} == {limit}
 
 
-def test_paging_while_links_are_made(server: Server) -> None:
-    """Links made meanwhile shift nothing: each earlier one is reached exactly once."""
-    mine = [server.make_link()["code"] for _ in range(20)]
-    new: list[str] = []
-    reached = walk(server, 9, lambda: new.append(server.make_link()["code"]))
-    assert [code for code in reached if code in mine] == mine[::-1]
-    assert len(reached) == len(set(reached))
-    assert new
-    assert not set(new) & set(reached)
+def test_a_list_that_fits_has_no_next_page(many: tuple[Server, list[str]]) -> None:
+    """The page that ends with the oldest link says so, also when it is just full."""
+    server, codes = many
+    rest = ask(server, limit=200)["next_cursor"]
+    page = ask(server, limit=5, cursor=rest)
+    assert [link["code"] for link in page["links"]] == codes[200:]
+    assert page["next_cursor"] is None
 
 
 def test_a_cursor_outlives_its_link(server: Server) -> None:
-    """The link at the end of a page is deleted: the next page goes on behind it."""
-    older = [server.make_link()["code"] for _ in range(3)][::-1]
-    last = server.make_link()["code"]
-    first = page(server, limit=1)
-    assert codes_of(first) == [last]
-    assert server.api("DELETE", f"/links/{last}").status_code == 204
-    assert codes_of(page(server, limit=3, cursor=first["next_cursor"])) == older
+    """The link at the end of a page is deleted: the next page begins behind it all the same."""
+    codes = [server.make_link()["code"] for _ in range(4)][::-1]
+    page = ask(server, limit=2)
+    server.api("DELETE", f"/links/{codes[1]}")
+    following = ask(server, limit=2, cursor=page["next_cursor"])
+    assert [link["code"] for link in following["links"]] == codes[2:]
 
 
-def test_deleting_takes_a_link_off_the_list(server: Server) -> None:
-    """A deleted link is neither listed nor counted."""
-    code = server.make_link()["code"]
-    before = page(server, limit=1)
-    assert server.api("DELETE", f"/links/{code}").status_code == 204
-    after = page(server, limit=1)
-    assert codes_of(before) == [code] != codes_of(after)
-    assert after["total"] == before["total"] - 1
+def test_paging_while_others_write_reaches_each_link_once(new_server: NewServer) -> None:
+    """While other links are made and deleted, a link that was there before and stays is on exactly
+    one page, and none is on two."""
+    server = new_server(WORKERS="2").start()
+    both = [[server.make_link()["code"] for _ in range(2)] for _ in range(60)]
+    kept, doomed = [codes[0] for codes in both], [codes[1] for codes in both]
+    stop = threading.Event()
+
+    def create() -> int:
+        made = 0
+        while not stop.is_set():
+            server.make_link()
+            made += 1
+        return made
+
+    def delete() -> list[int]:
+        return [server.api("DELETE", f"/links/{code}").status_code for code in doomed]
+
+    passes: list[list[str]] = []
+    with ThreadPoolExecutor(4) as threads:
+        creating = [threads.submit(create) for _ in range(2)]
+        deleting = threads.submit(delete)
+        try:
+            while not deleting.done() or len(passes) < 3:
+                passes.append([code for page in pages(server, 7) for code in page])
+        finally:
+            stop.set()
+    assert all(made.result() for made in creating)
+    assert deleting.result() == [204] * len(doomed)
+    for reached in passes:
+        assert len(set(reached)) == len(reached)
+        assert [code for code in reached if code in kept] == kept[::-1]
 
 
-REFUSED = {
-    "limit 0": ("limit=0", "limit"),
-    "limit 201": ("limit=201", "limit"),
-    "a negative limit": ("limit=-1", "limit"),
-    "half a link": ("limit=1.5", "limit"),
-    "no number": ("limit=all", "limit"),
-    "an empty limit": ("limit=", "limit"),
-    "400 digits": (f"limit={'9' * 400}", "limit"),
-    "Arabic digits": ("limit=%D9%A3", "limit"),
-    "limit twice": ("limit=5&limit=6", "limit"),
-    "an empty cursor": ("cursor=", "cursor"),
-    "a made-up cursor": ("cursor=abc", "cursor"),
-    "a number for a cursor": ("cursor=5", "cursor"),
-    "a cursor that is not ASCII": ("cursor=%D9%82", "cursor"),
-    "a cursor of 8 kB": (f"cursor={'bjU' * 2700}", "cursor"),
-    "an unknown parameter": ("colour=red", "colour"),
-    "a misspelt parameter": ("Limit=5", "Limit"),
+def forged(text: bytes) -> str:
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+
+REFUSED: dict[str, tuple[str, str]] = {
+    "limit: none at all": ("limit=0", "limit"),
+    "limit: too many": ("limit=201", "limit"),
+    "limit: negative": ("limit=-1", "limit"),
+    "limit: a fraction": ("limit=1.5", "limit"),
+    "limit: no number": ("limit=many", "limit"),
+    "limit: empty": ("limit=", "limit"),
+    "limit: digits of another script": ("limit=%D9%A1", "limit"),
+    "limit: far too long": ("limit=" + "9" * 500, "limit"),
+    "cursor: empty": ("cursor=", "cursor"),
+    "cursor: no base64": ("cursor=!!!", "cursor"),
+    "cursor: a letter alone": ("cursor=n", "cursor"),
+    "cursor: not ASCII": ("cursor=%C3%A9", "cursor"),
+    "cursor: forged, a bare number": ("cursor=" + forged(b"5"), "cursor"),
+    "cursor: forged, a negative number": ("cursor=" + forged(b"n-5"), "cursor"),
+    "cursor: forged, infinity": ("cursor=" + forged(b"ninf"), "cursor"),
+    "cursor: forged, a bracket": ("cursor=" + forged(b"n(5"), "cursor"),
+    "cursor: forged, a huge number": ("cursor=" + forged(b"n" + b"9" * 400), "cursor"),
+    "cursor: forged, bytes": ("cursor=" + forged(b"\xff\x00"), "cursor"),
+    "unknown": ("page=2", "page"),
+    "unknown, in upper case": ("LIMIT=2", "LIMIT"),
+    "limit: repeated": ("limit=1&limit=1", "limit"),
+    "cursor: repeated": (f"cursor={forged(b'n5')}&cursor={forged(b'n5')}", "cursor"),
 }
 
 
 @pytest.mark.parametrize(("query", "field"), REFUSED.values(), ids=REFUSED)
-def test_a_query_that_does_not_validate_is_refused(server: Server, query: str, field: str) -> None:
+def test_what_cannot_be_asked_is_refused(server: Server, query: str, field: str) -> None:
     """422 that names the parameter."""
     answer = server.api("GET", f"/links?{query}")
-    assert answer.status_code == 422
-    assert [entry["field"] for entry in answer.json()["errors"]] == [field]
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == "/-/errors#invalid"
+    assert [error["field"] for error in answer.json()["errors"]] == [field]

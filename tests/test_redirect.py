@@ -6,10 +6,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
+from urllib.parse import unquote
 
+import httpx
 import pytest
 
+from shortener import connections, keys
+from shortener.codes import normalise
 from tests.harness import Server, environment, eventually
 
 NewServer = Callable[..., Server]
@@ -224,6 +229,30 @@ def test_without_an_alias_a_code_has_five_characters(server: Server) -> None:
     code = server.make_link()["code"]
     assert re.fullmatch("[a-km-np-z2-9]{5}", code)
     assert server.follow(code).headers["location"] == "https://example.com/"
+
+
+def test_an_unreadable_record_holds_up_no_other(new_server: NewServer) -> None:
+    """A record of another version is 500, and look-ups in the same turn are answered."""
+    server = new_server(WORKERS="1").start()
+    good = server.make_link()["code"]
+    store = connections.sync(f"unix://{server.data_dir}/redis/socket")
+    store.set(keys.link("broken"), '{"v":2}')
+    store.close()
+    with ThreadPoolExecutor(8) as threads:
+        asked = [good, "broken"] * 20
+        found = list(
+            threads.map(lambda code: httpx.get(f"{server.address}/{code}").status_code, asked)
+        )
+    assert found == [302, 500] * 20
+
+
+def test_a_code_that_is_far_too_long_costs_nothing(server: Server) -> None:
+    """60,000 combining marks are refused before they are normalised, which would take seconds."""
+    path = "a" + "%CC%81" * 10_000
+    code = server.make_link()["code"]
+    assert server.follow(path).status_code == 404
+    assert server.follow(code).status_code == 302
+    assert normalise(unquote(path), case_sensitive=False) == unquote(path)
 
 
 def test_home_and_unknown_codes_can_lead_elsewhere(new_server: NewServer) -> None:

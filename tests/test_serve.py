@@ -152,6 +152,48 @@ def test_a_key_of_ones_own(new_server: NewServer) -> None:
     assert server.http.get("/api/v1/links", headers=old).status_code == 401
 
 
+def test_a_revoked_admin_key_stays_revoked(new_server: NewServer) -> None:
+    """The key in `admin-key` is not let in again by a start when it was revoked."""
+    server = new_server().start()
+    old = server.key
+    made = server.api("POST", "/keys", json={"name": "new", "scopes": ["admin"]}).json()
+    (first,) = [k["id"] for k in server.api("GET", "/keys").json()["keys"] if k["name"] == "admin"]
+    assert server.api("DELETE", f"/keys/{first}").status_code == 204
+    server.stop()
+    server.start()
+    for key, status in ((old, 401), (made["key"], 200)):
+        sent = {"Authorization": f"Bearer {key}"}
+        assert server.http.get("/api/v1/keys", headers=sent).status_code == status
+
+
+def test_a_proxy_for_others_does_not_matter(
+    new_server: NewServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`http_proxy` is for the world outside; the server still finds itself."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    server = new_server()
+    server.start()
+    assert server.said
+
+
+def test_a_redis_that_outlives_its_launcher_keeps_its_files(new_server: NewServer) -> None:
+    """The launcher is killed while Redis hangs: no second Redis is started on the same files."""
+    server = new_server().start()
+    code = server.make_link()["code"]
+    (redis,) = server.pids("valkey")
+    os.kill(redis, signal.SIGSTOP)
+    try:
+        server._process.kill()  # type: ignore[union-attr]
+        server._process.wait()  # type: ignore[union-attr]
+        second = run("serve", **server.settings)
+        assert (second.returncode, "another server uses" in second.stderr) == (1, True)
+    finally:
+        os.kill(redis, signal.SIGKILL)
+    server._close()
+    server.start()
+    assert server.follow(code).status_code == 302
+
+
 def test_a_long_directory_has_its_socket_elsewhere(new_server: NewServer) -> None:
     """A unix socket's path is short; the data directory's need not be."""
     server = new_server(name="d" * 120).start()

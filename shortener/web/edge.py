@@ -10,7 +10,7 @@ import time
 from wsgiref.types import WSGIApplication
 
 from shortener.codes import looks_like_code, normalise
-from shortener.errors import Problem, StoreAway
+from shortener.errors import LinkExpired, LinkNotFound, Problem
 from shortener.journal import Journal
 from shortener.link import Link
 from shortener.redirects import Gated, decide
@@ -61,14 +61,16 @@ class Edge:
         return code if self._domains.only else self._domains.name(_host(scope), code)
 
     async def _follow(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        found: Link | StoreAway | None = None
+        found: Link | Problem | None
         try:
-            link = found = await self._records.find(name)
+            found = link = await self._records.find(name)
             at = time.time_ns() // 1_000_000
             redirect = decide(link, at, scope["query_string"])
-        except (Problem, Gated) as problem:
-            found = problem if isinstance(problem, StoreAway) else found
+        except (LinkNotFound, LinkExpired, Gated):
             await self._bridge(scope, receive, send, {LOOKUP: found})
+            return
+        except Problem as problem:
+            await self._bridge(scope, receive, send, {LOOKUP: problem})
             return
         headers = dict(scope["headers"])
         if link is not None and redirect.counted and is_counted(scope["method"], headers):

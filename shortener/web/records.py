@@ -7,19 +7,24 @@ worker has not served, or that a password or a limit guards, get 503 at once.
 """
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from typing import NamedTuple, cast
 
+import msgspec
 import redis.asyncio
 
 from shortener import connections, keys
-from shortener.errors import StoreAway
+from shortener.errors import Internal, StoreAway
 from shortener.link import Link, decode
 
 MAX_REMEMBERED = 50_000  # links of a worker; about 1 kB each
 MAX_AGE = 3600.0  # seconds since a link was last read, after which it serves no more
 PROBE_PAUSE = 0.25  # seconds between two tries while Redis is away
+
+
+log = logging.getLogger(__name__)
 
 
 class _Remembered(NamedTuple):
@@ -72,7 +77,6 @@ class Records:
                     async with asyncio.timeout(connections.REDIRECT_TIMEOUT):
                         records = await self._store.mget(names)
                 except (connections.StoreError, TimeoutError, OSError):
-                    # Also an error that is no outage: what can be served from memory still is.
                     self._away = True
                     self._answer_from_memory(batch)
                     self._answer_from_memory(self._take())
@@ -90,9 +94,10 @@ class Records:
                 self._remembered.pop(name, None)
             try:
                 link = None if record is None else self._remember(name, record, now)
-            except Exception as error:
+            except msgspec.MsgspecError as error:  # of a later version, or damaged: its own fault
+                log.error("the record of %s cannot be read: %s", name, error)  # noqa: TRY400
                 if not future.done():
-                    future.set_exception(error)
+                    future.set_exception(Internal())
                 continue
             if not future.done():
                 future.set_result(link)

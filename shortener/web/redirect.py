@@ -1,7 +1,7 @@
 """The redirect under Flask: for hosts without the event loop, for its pages, and for its gates.
 
 The same decision as on the edge.  When the edge was asked first, its finding comes along in the
-WSGI environment under `LOOKUP`: the link, None for an unknown code, or the problem with the store.
+WSGI environment under `LOOKUP`: the link, None for an unknown code, or the problem it met.
 """
 
 import time
@@ -11,7 +11,7 @@ from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from shortener.codes import looks_like_code, normalise
-from shortener.errors import LinkNotFound, StoreAway, TooManyTries, WrongPassword
+from shortener.errors import LinkNotFound, Problem, StoreAway, TooManyTries, WrongPassword
 from shortener.journal import Journal
 from shortener.link import Link
 from shortener.links import Links
@@ -97,8 +97,8 @@ def blueprint(
 def _find(links: Links, domains: Domains, code: str) -> Link:
     """The link that the edge found, or the one with this normalised code on the asked domain."""
     if LOOKUP in request.environ:
-        found: Link | StoreAway | None = request.environ[LOOKUP]
-        if isinstance(found, StoreAway):
+        found: Link | Problem | None = request.environ[LOOKUP]
+        if isinstance(found, Problem):
             raise found
         if found is not None:
             return found
