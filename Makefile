@@ -14,15 +14,12 @@ serve: .venv/runtime ## set everything up and run the service
 	@exec $(BIN)/shortener serve
 
 test: check ## set everything up and run all checks and tests
-	@$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} -m "not campaign"
+	@$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2}
 
 check: .venv/development ## formatting, lint, types
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/ruff check -q .
-	@$(BIN)/mypy --no-error-summary --strict shortener
-
-test-faults: .venv/development ## kill, stop and cut things under load, at length
-	@$(BIN)/python -m pytest -m campaign
+	@$(BIN)/mypy --no-error-summary --strict shortener benchmarks
 
 bench: .venv/development ## redirects and creations against plain Flask; memory; start
 	@$(BIN)/python -m benchmarks

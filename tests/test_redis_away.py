@@ -4,7 +4,9 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
+import httpx
 import pytest
 
 from tests.harness import Load, Server, eventually
@@ -69,6 +71,26 @@ def test_a_frozen_redis_holds_nobody_up_and_nothing_counts_twice(new_server: New
     assert eventually(server.site_clicks, lambda clicks: clicks >= wanted) == wanted
     time.sleep(1.5)
     assert server.site_clicks() == wanted
+
+
+def test_calls_that_wait_for_redis_hold_up_no_visitor(new_server: NewServer) -> None:
+    """While many API calls wait for a frozen Redis, a visitor gets the 503 before any of them."""
+    server = new_server(WORKERS="1").start()
+    code = server.make_link()["code"]
+    (redis,) = server.pids("valkey")
+    os.kill(redis, signal.SIGSTOP)
+    try:
+        assert server.follow("nothere").status_code == 503
+        headers = {"Authorization": "Bearer sk_madeup"}
+        url = f"{server.address}/api/v1/links"
+        with ThreadPoolExecutor(40) as threads:
+            calls = [threads.submit(httpx.get, url, headers=headers, timeout=60) for _ in range(40)]
+            wait(calls, return_when=FIRST_COMPLETED)  # by now all threads are taken
+            waiting = [call for call in calls if not call.done()]
+            assert server.follow(code).status_code == 503
+            assert any(not call.done() for call in waiting)
+    finally:
+        os.kill(redis, signal.SIGCONT)
 
 
 def test_a_worker_that_starts_without_redis_heals(new_server: NewServer) -> None:

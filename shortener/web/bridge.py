@@ -23,6 +23,7 @@ Send = Callable[[Message], Awaitable[None]]
 MAX_BODY = 1024 * 1024  # bytes
 BODY_TIMEOUT = 15.0  # seconds for the whole of it
 THREADS = 8
+READY_THREADS = 2  # for answers that wait for nothing
 
 
 class Bridge:
@@ -31,12 +32,22 @@ class Bridge:
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="flask")
+        self._ready = ThreadPoolExecutor(READY_THREADS, thread_name_prefix="ready")
 
     async def __call__(
-        self, scope: Scope, receive: Receive, send: Send, extra: dict[str, Any] | None = None
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        extra: dict[str, Any] | None = None,
+        needs_store: bool = True,
     ) -> None:
-        """Answer one request.  `extra` goes into the WSGI environment."""
+        """Answer one request.  `extra` goes into the WSGI environment.
+
+        What `needs_store` waits for Redis; what does not is answered beside it, at once.
+        """
         environ = _environ(scope) | (extra or {})
+        threads = self._threads if needs_store else self._ready
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
                 body = await _read_body(receive)
@@ -49,7 +60,7 @@ class Bridge:
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
         loop = asyncio.get_running_loop()
-        status, headers, content = await loop.run_in_executor(self._threads, self._run, environ)
+        status, headers, content = await loop.run_in_executor(threads, self._run, environ)
         if PROBLEM in environ:  # the rest of the body is still on its way
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -58,6 +69,7 @@ class Bridge:
     def close(self) -> None:
         """Wait for the requests that are being answered."""
         self._threads.shutdown()
+        self._ready.shutdown()
 
     def _run(self, environ: dict[str, Any]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         answer: list[Any] = [500, []]

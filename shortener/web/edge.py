@@ -66,11 +66,14 @@ class Edge:
             found = link = await self._records.find(name)
             at = time.time_ns() // 1_000_000
             redirect = decide(link, at, scope["query_string"])
-        except (LinkNotFound, LinkExpired, Gated):
+        except Gated:
             await self._bridge(scope, receive, send, {LOOKUP: found})
             return
+        except (LinkNotFound, LinkExpired):
+            await self._bridge(scope, receive, send, {LOOKUP: found}, needs_store=False)
+            return
         except Problem as problem:
-            await self._bridge(scope, receive, send, {LOOKUP: problem})
+            await self._bridge(scope, receive, send, {LOOKUP: problem}, needs_store=False)
             return
         headers = dict(scope["headers"])
         if link is not None and redirect.counted and is_counted(scope["method"], headers):
