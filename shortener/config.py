@@ -206,7 +206,8 @@ class Settings:
     @property
     def domain(self) -> str:
         """The default domain: the host of `base_url`, without port."""
-        return urlsplit(self.base_url).hostname or ""
+        host = urlsplit(self.base_url).hostname or ""
+        return f"[{host}]" if ":" in host else host
 
     def base_of(self, domain: str | None) -> str:
         """What the short links of a domain begin with; None is the default domain."""

@@ -24,8 +24,8 @@ from shortener.cells import QUARTER, Cells
 from shortener.journal import Click
 
 MILLISECONDS_A_QUARTER = QUARTER * 1000
-MAX_INCREMENTS = 300  # in one script: half a millisecond to one
-BUCKETS_AT_ONCE = 4  # scripts in a row, behind which a redirect may have to wait
+MAX_INCREMENTS = 500  # in one script: about a millisecond
+BUCKETS_AT_ONCE = 2  # scripts in a row, behind which a redirect may have to wait
 UNKNOWN = -1  # the mark of a journal that a bucket has not heard of
 
 # KEYS[1] the bucket's marks  KEYS[2] the bucket's index of links

@@ -66,6 +66,16 @@ def _is_private(host: str) -> bool:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or _translated(address)
+        if address.is_site_local:
+            return True
+        address = inner or address
     return not address.is_global or address.is_multicast
+
+
+def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address in one that is translated (64:ff9b::/96, RFC 6052) or compatible (::/96)."""
+    if int(address) >> 32 in (0x64FF9B << 64, 0) and int(address) > 1:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None

@@ -621,3 +621,23 @@ QUERIES = {
 def test_a_wrong_query_is_refused(server: Server, path: str, field: str) -> None:
     """422 with the parameter named."""
     assert refused_field(server.api("GET", path)) == field
+
+
+@pytest.mark.parametrize("path", ["/links", "/keys"])
+def test_an_unknown_parameter_of_a_creation_is_refused(server: Server, path: str) -> None:
+    """422 with the parameter named, and nothing is made."""
+    answer = server.api("POST", f"{path}?colour=red", json={"url": "https://example.com/"})
+    assert refused_field_of(answer) == "colour"
+
+
+@pytest.mark.parametrize("name", ["a`b", "a\nb", "``"])
+def test_an_odd_unknown_field_is_named_as_it_is(server: Server, name: str) -> None:
+    """Whatever characters are in its name."""
+    answer = server.api("POST", "/links", json={"url": "https://example.com/", name: 1})
+    assert refused_field_of(answer) == name
+
+
+def refused_field_of(answer: httpx.Response) -> str:
+    """The field that a 422 is about."""
+    assert answer.status_code == 422, answer.text
+    return str(answer.json()["errors"][0]["field"])

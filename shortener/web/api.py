@@ -56,6 +56,7 @@ def blueprint(
     @views.post("/links")
     @needs("links:write")
     def create_link() -> Response:
+        queries.known(request.args, ())
         now = int(time.time())
         wish = _wish(bodies.read(request.get_data(), bodies.NewLink), now)
         account: Account = g.account
@@ -118,6 +119,7 @@ def blueprint(
     @views.post("/keys")
     @needs("admin")
     def create_key() -> Response:
+        queries.known(request.args, ())
         now = int(time.time())
         new = bodies.read(request.get_data(), bodies.NewKey)
         name = bodies.text(new.name, "name", bodies.MAX_KEY_NAME).strip()
@@ -134,6 +136,7 @@ def blueprint(
     @views.delete("/keys/<identity>")
     @needs("admin")
     def revoke_key(identity: str) -> Response:
+        queries.known(request.args, ())
         if not accounts.revoke(identity):
             raise NotFound(f"There is no key with the id {identity}.")
         return Response(status=204)

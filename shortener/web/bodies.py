@@ -98,9 +98,8 @@ def _no_constant(name: str) -> None:
 
 def _named(message: str) -> Invalid:
     """The library's message, with the field taken out of it."""
-    if match := re.fullmatch(
-        r"Object (missing required|contains unknown) field `(.+?)`.*", message
-    ):
+    pattern = r"Object (missing required|contains unknown) field `(.+)`(?: - at `.*`)?"
+    if match := re.fullmatch(pattern, message, re.DOTALL):
         missing = match[1] == "missing required"
         return Invalid.field(match[2], "is required" if missing else "is not a known field")
     text, _, path = message.partition(" - at `$")
