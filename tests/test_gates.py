@@ -98,6 +98,15 @@ def test_a_password_is_asked_for(server: Server) -> None:
     assert eventually(lambda: server.clicks(code), lambda clicks: clicks == 1) == 1
 
 
+def test_a_browser_may_follow_the_form_to_the_destination(server: Server) -> None:
+    """The page's policy stays strict but for where its form leads: it redirects to any site."""
+    code = server.make_link(password="open")["code"]
+    for page in (server.follow(code), enter(server, code, "wrong")):
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "form-action 'self' http: https:;" in policy
+
+
 def test_a_password_is_told_to_nobody(new_server: NewServer) -> None:
     """Neither it nor its hash is in an answer, and it is in no file of the server."""
     server = new_server().start()

@@ -64,7 +64,7 @@ def dress(app: Flask, version: str, case_sensitive: bool) -> None:
         if response.allow:
             response.headers["Allow"] = ", ".join(sorted(response.allow))
         if response.mimetype == "text/html":
-            response.headers["Content-Security-Policy"] = POLICY
+            response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
 
 

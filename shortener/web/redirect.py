@@ -17,6 +17,7 @@ from shortener.link import Link
 from shortener.links import Links
 from shortener.redirects import Gated, Redirect, decide, lead, over
 from shortener.web.domains import Domains
+from shortener.web.pages import POLICY
 from shortener.web.passwords import Passwords
 from shortener.web.visitor import Headers, address, click, is_ahead, is_counted
 
@@ -121,6 +122,10 @@ def _ask(code: str, problem: WrongPassword | TooManyTries | None = None) -> Resp
     """The page that asks for a link's password, again after a wrong one."""
     response = make_response(render_template("password.html", code=code, problem=problem))
     response.headers["Cache-Control"] = "no-store"
+    # Browsers hold the redirect behind a form to the form's policy: it may lead anywhere.
+    response.headers["Content-Security-Policy"] = POLICY.replace(
+        "form-action 'self'", "form-action 'self' http: https:"
+    )
     if problem is not None:
         response.status_code = problem.status
         if problem.retry_after is not None:
