@@ -9,7 +9,7 @@ import io
 import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 from wsgiref.types import StartResponse, WSGIApplication
 
 from shortener.errors import TooLarge, TooSlow
@@ -81,16 +81,12 @@ class Bridge:
             answer[1] = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers]
             return lambda _: None
 
-        parts = self._application(environ, _as_start_response(start))
+        parts = self._application(environ, cast(StartResponse, start))
         try:
             content = b"".join(parts)
         finally:
             _close(parts)
         return answer[0], answer[1], content
-
-
-def _as_start_response(start: Callable[..., Any]) -> StartResponse:
-    return start
 
 
 def _close(parts: Iterable[bytes]) -> None:
