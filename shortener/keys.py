@@ -1,4 +1,4 @@
-"""Every key in Redis is spelled here and nowhere else.
+"""Every key in Redis is spelled here and nowhere else, but for the last, which a library spells.
 
     key                    type    written by  holds                              expires
     site                   hash    site        what is fixed at the first start   never
@@ -11,6 +11,7 @@
     u:{b}:NUMBER           string  links       uses of a link with max_clicks     with the link
     q:{b}:SUBJECT:WEEK     hash    tally       clicks by quarter of an hour       35 days
     d:{b}:SUBJECT:YEAR     hash    tally       clicks by day of the site's zone   800 days
+    LIMITS:{…}             string  limits      tries by link and address          two minutes
 
 NAME is a link's code, on another than the default domain with the domain and a slash in front.
 `b` is the bucket, one of sixteen hash tags whose slots lie in the middle of the sixteen equal parts
