@@ -87,7 +87,7 @@ def create_edge(settings: Settings) -> Edge:
 
 def _domains(settings: Settings) -> Domains:
     default, *others = map(targets.canonical_host, (settings.domain, *settings.domains))
-    return Domains(default, frozenset(others) - {default})
+    return Domains(default, frozenset(others) - {default}, settings.case_sensitive)
 
 
 def _codes(store: redis.Redis, settings: Settings) -> Callable[[], Codes]:

@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from shortener import keys
+
 QUARTER = 900  # seconds
 QUARTERS_A_WEEK = 672
 KEEP_QUARTERS = timedelta(days=35)
@@ -76,6 +78,15 @@ def kept_years(now: int) -> range:
     """The years of which days may be left at `now` (seconds since 1970), with one to spare."""
     end = datetime.fromtimestamp(now, UTC) + timedelta(days=2)
     return range((end - KEEP_DAYS - timedelta(days=366)).year, end.year + 1)
+
+
+def statistics(bucket: str, subject: str, now: int) -> list[str]:
+    """Every key that may hold statistics of a subject at `now` (seconds since 1970)."""
+    return [
+        keys.totals(bucket, subject),
+        *(keys.quarters(bucket, subject, week) for week in kept_weeks(now)),
+        *(keys.days(bucket, subject, year) for year in kept_years(now)),
+    ]
 
 
 def days_between(first: date, last: date) -> Iterator[date]:

@@ -5,7 +5,8 @@
     number                 string  links       the number of the newest link      never
     keys                   hash    accounts    SHA-256 of an API key -> its JSON  never
     l:{b}:NAME             string  links       a link: its record, JSON           never
-    i:{b}                  zset    links       names, scored by link number       never
+    i:{b}                  zset    links       names, scored by their place       never
+    r:{b}                  zset    tally       place and name, scored by clicks   with the link
     marks:{b}              hash    tally       journal -> offset applied so far   with journal
     t:{b}:SUBJECT          hash    tally       totals: c clicks, at last click    with the link
     u:{b}:NUMBER           string  links       uses of a link with max_clicks     with the link
@@ -13,12 +14,12 @@
     d:{b}:SUBJECT:YEAR     hash    tally       clicks by day of the site's zone   800 days
     LIMITS:{…}             string  limits      tries by link and address          two minutes
 
-NAME is a link's code, on another than the default domain with the domain and a slash in front.
-`b` is the bucket, one of sixteen hash tags whose slots lie in the middle of the sixteen equal parts
-of a cluster's 16,384.  Everything that belongs to a link lies in the bucket of its name, so one
-script may touch the link, its statistics and the marks together.  A subject is what clicks are
-counted for: a link (its number), a tag (`#tag`) or the site (`*`); the latter two lie in the bucket
-of their own name.
+A link's place says where it stands among all links by age (`Link.place`).  NAME is its code, on
+another than the default domain with the domain and a slash in front.  `b` is the bucket, one of
+sixteen hash tags whose slots lie in the middle of the sixteen equal parts of a cluster's 16,384.
+Everything that belongs to a link lies in the bucket of its name, so one script may touch the link,
+its statistics and the marks together.  A subject is what clicks are counted for: a link (its
+number), a tag (`#tag`) or the site (`*`); the latter two lie in the bucket of their own name.
 """
 
 import zlib
@@ -53,6 +54,10 @@ def link(name: str) -> str:
 
 def index(in_bucket: str) -> str:
     return f"i:{{{in_bucket}}}"
+
+
+def ranks(in_bucket: str) -> str:
+    return f"r:{{{in_bucket}}}"
 
 
 def marks(in_bucket: str) -> str:

@@ -1,8 +1,8 @@
 """Links: make, find, list, delete.
 
 A link is one JSON string under its name, and an entry in the index of its bucket, scored by its
-number, which says in what order links were made.  Both are written by one script, decided by
-whether the name is free: of two requests for one alias the first wins, and the other is told.
+place: by age.  Both are written by one script, decided by whether the name is free: of two requests
+for one alias the first wins, and the other is told.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,14 +12,14 @@ import msgspec
 import redis
 
 from shortener import keys
-from shortener.cells import kept_weeks, kept_years
+from shortener.cells import statistics
 from shortener.codes import RANDOM_FROM, Codes
 from shortener.errors import Changed, CodesExhausted, CodeTaken, LinkNotFound
 from shortener.link import Link, Wish, check_times, decode, encode, version
 
 MAX_LEAPS = 24  # numbers tried until a free code is found; the last leap is 2**23 numbers wide
 
-# KEYS[1] the record's key  KEYS[2] the bucket's index  ARGV record, name, number
+# KEYS[1] the record's key  KEYS[2] the bucket's index  ARGV record, name, place
 # Answers the record that has the name already, or nothing when this one took it.
 CREATE = """
 local taken = redis.call('GET', KEYS[1])
@@ -29,12 +29,14 @@ redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
 return false
 """
 
-# KEYS[1] the record's key  KEYS[2] the bucket's index  KEYS[3...] its statistics
-# ARGV[1] the name  ARGV[2] the link's number.  Answers 1, or 0 when another link has the name.
+# KEYS[1] the record's key  KEYS[2] the bucket's index  KEYS[3] its ranks
+# KEYS[4...] the link's statistics  ARGV[1] the name  ARGV[2] the link's place
+# ARGV[3] its entry in the ranks.  Answers 1, or 0 when another link has the name.
 DELETE = """
 if tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or -1) ~= tonumber(ARGV[2]) then return 0 end
 redis.call('ZREM', KEYS[2], ARGV[1])
-for i = 3, #KEYS do redis.call('DEL', KEYS[i]) end
+redis.call('ZREM', KEYS[3], ARGV[3])
+for i = 4, #KEYS do redis.call('DEL', KEYS[i]) end
 return redis.call('DEL', KEYS[1])
 """
 
@@ -70,10 +72,10 @@ return 1
 
 
 class Page(NamedTuple):
-    """A stretch of the list, newest first; `next_number` is where the next one begins."""
+    """A stretch of the list, newest first; `next_place` is where the next one begins."""
 
     links: list[Link]
-    next_number: int | None
+    next_place: int | None
     total: int
 
 
@@ -173,20 +175,20 @@ class Links:
         """
         link = self.get(name)
         bucket, subject = keys.bucket(name), str(link.number)
-        statistics = [
-            keys.totals(bucket, subject),
+        touched = [
+            keys.link(link.name),
+            keys.index(bucket),
+            keys.ranks(bucket),
             keys.uses(bucket, link.number),
-            *(keys.quarters(bucket, subject, week) for week in kept_weeks(now)),
-            *(keys.days(bucket, subject, year) for year in kept_years(now)),
+            *statistics(bucket, subject, now),
         ]
-        touched = [keys.link(name), keys.index(bucket), *statistics]
-        if not self._delete(keys=touched, args=[name, link.number]):
+        if not self._delete(keys=touched, args=[name, link.place, rank_entry(link)]):
             raise LinkNotFound
 
     def page(self, limit: int, below: int | None = None) -> Page:
-        """At most `limit` links, newest first, with numbers less than `below`.
+        """At most `limit` links, newest first, with places less than `below`.
 
-        Numbers only grow, so a link is reached once however many are made while one is paging.
+        Places do not change, so a link is reached once however many are made while one is paging.
         """
         pipeline = self._store.pipeline(transaction=False)
         highest = f"({below}" if below is not None else "+inf"
@@ -197,7 +199,7 @@ class Links:
             pipeline.zcard(keys.index(bucket))
         answers = pipeline.execute()
         entries = sorted(
-            ((int(number), name.decode()) for part in answers[::2] for name, number in part),
+            ((int(place), name.decode()) for part in answers[::2] for name, place in part),
             reverse=True,
         )
         chosen = entries[:limit]
@@ -226,8 +228,13 @@ class Links:
     def _put(self, link: Link) -> Link | None:
         """Store a link if its name is free; otherwise answer the link that has it."""
         touched = [keys.link(link.name), keys.index(keys.bucket(link.name))]
-        taken = self._create(keys=touched, args=[encode(link), link.name, link.number])
+        taken = self._create(keys=touched, args=[encode(link), link.name, link.place])
         return decode(cast("bytes", taken)) if taken else None
+
+
+def rank_entry(link: Link) -> str:
+    """The link in the ranks of its bucket: those of equal clicks are ordered by age."""
+    return f"{link.place:016d}{link.name}"
 
 
 def _made(wish: Wish, number: int, code: str, by: str, now: int) -> Link:

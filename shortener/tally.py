@@ -28,13 +28,14 @@ MAX_INCREMENTS = 500  # in one script: about a millisecond
 BUCKETS_AT_ONCE = 2  # scripts in a row, behind which a redirect may have to wait
 UNKNOWN = -1  # the mark of a journal that a bucket has not heard of
 
-# KEYS[1] the bucket's marks  KEYS[2] the bucket's index of links
+# KEYS[1] the bucket's marks  KEYS[2] its index of links  KEYS[3] its ranks by clicks
 # ARGV[1] journal  ARGV[2] the mark as the sender knows it  ARGV[3] the mark afterwards
 # ARGV[4] MessagePack: [[name, number, [[key, expires, field, by, field, by...]...],
-#   totals, at, uses, clicks]...], `at` being the time of the last click,
+#   totals, at, uses, unused, clicks]...], `at` being the time of the last click,
 # and `uses`, the key of a link's uses, with the clicks that took none when they were answered.
 # `number` 0 means a subject that is no link.  A link's group is left out when the link is gone or
-# its name is another's.  Answers the mark, and how many increments were refused.
+# its name is another's: its place in the index ends with 20 bits of another number.  Answers the
+# mark, and how many increments were refused.
 APPLY = """
 local mark = redis.call('HGET', KEYS[1], ARGV[1])
 if not mark then return {-1, 0} end
@@ -45,7 +46,11 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 local refused = 0
 for _, group in ipairs(groups) do
   local name, number, cells, totals, at = group[1], group[2], group[3], group[4], group[5]
-  if number == 0 or tonumber(redis.call('ZSCORE', KEYS[2], name) or -1) == number then
+  local place = number ~= 0 and redis.call('ZSCORE', KEYS[2], name)
+  if number == 0 or place and tonumber(place) % 1048576 == number % 1048576 then
+    if place then
+      redis.pcall('ZINCRBY', KEYS[3], group[8], string.format('%016.0f', place) .. name)
+    end
     for _, cell in ipairs(cells) do
       local fresh = false
       for i = 3, #cell, 2 do
@@ -124,11 +129,11 @@ _SITE: _Target = (keys.SITE_SUBJECT, 0)
 class _Group:
     """The increments of one subject: by hash, its expiry and its fields."""
 
-    __slots__ = ("cells", "last", "target", "totals", "unused", "uses")
+    __slots__ = ("cells", "clicks", "last", "target", "totals", "unused", "uses")
 
     def __init__(self, bucket: str, target: _Target, totals: str) -> None:
         self.target, self.totals, self.last = target, totals, 0
-        self.uses, self.unused = keys.uses(bucket, target[1]), 0
+        self.uses, self.unused, self.clicks = keys.uses(bucket, target[1]), 0, 0
         self.cells: dict[str, tuple[int, dict[str | int, int]]] = {}
 
     def add(self, key: str, expires: int, field: str | int, clicks: int) -> None:
@@ -140,7 +145,7 @@ class _Group:
             [key, expires, *(part for item in fields.items() for part in item)]
             for key, (expires, fields) in self.cells.items()
         ]
-        return [*self.target, cells, self.totals, self.last, self.uses, self.unused]
+        return [*self.target, cells, self.totals, self.last, self.uses, self.unused, self.clicks]
 
 
 def _count(counts: dict[_Place, list[int]], place: _Place, at: int, used: bool = True) -> None:
@@ -171,12 +176,13 @@ def _grouped(counts: dict[_Place, list[int]], cells: Cells) -> dict[str, dict[_T
         group.add(keys.days(bucket, subject, day.period), day.expires, day.field, clicks)
         group.last = max(group.last, last)
         group.unused += unused
+        group.clicks += clicks
     return groups
 
 
 def _increments(group: _Group) -> int:
     """What a group costs the script, in commands."""
-    return 3 + sum(len(fields) for _, fields in group.cells.values())
+    return 4 + sum(len(fields) for _, fields in group.cells.values())
 
 
 class Tally:
@@ -232,7 +238,7 @@ class Tally:
         for bucket, mark in marks:
             packed = increments.packed(bucket) if increments else _pack([])
             self._script(
-                keys=[keys.marks(bucket), keys.index(bucket)],
+                keys=[keys.marks(bucket), keys.index(bucket), keys.ranks(bucket)],
                 args=[journal, mark, end, packed],
                 client=pipeline,
             )

@@ -28,6 +28,7 @@ ROWS = [
 ]
 WITHIN_ROW = {  # the few steps sideways, each with the direction it has
     "segments": {"journal"},
+    "cells": {"keys"},
     "data_dir": {"config"},
     "links": {"link"},
     "redirects": {"link"},

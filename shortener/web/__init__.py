@@ -7,10 +7,7 @@ visitor   what a request says about its visitor
 redirect  the same redirect under Flask
 passwords passwords of links
 domains   which domain a request is for
-api       /api/v1
-queries   query strings, parsed
-bodies    what requests may carry
-answers   what answers look like
+api/      /api/v1, a file for each noun
 pages     the front page, errors, files, health
 problems  one shape for every error
 """

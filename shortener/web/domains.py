@@ -5,14 +5,16 @@ never sees another domain's.  Ports are ignored.
 """
 
 from shortener import keys
+from shortener.codes import normalise
 from shortener.errors import Invalid
 
 
 class Domains:
     """The default domain and the `others`."""
 
-    def __init__(self, default: str, others: frozenset[str]) -> None:
+    def __init__(self, default: str, others: frozenset[str], case_sensitive: bool) -> None:
         self._default, self._others = default, others
+        self._case_sensitive = case_sensitive
         self.only = not others
 
     @property
@@ -28,6 +30,13 @@ class Domains:
         if host == self._default:
             return code
         return keys.name(host, code) if host in self._others else None
+
+    def link_name(self, code: str, domain: str | None) -> str:
+        """The name of the link that a client speaks of; None is the default domain.
+
+        Raises `Invalid` for a domain that is none of ours.
+        """
+        return keys.name(self.stored(domain), normalise(code, self._case_sensitive))
 
     def stored(self, domain: str | None) -> str | None:
         """A domain as links have it: the default one is None.  Raises `Invalid`."""

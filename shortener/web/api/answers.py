@@ -1,13 +1,17 @@
 """What answers of `/api/v1` look like.  Every field is always there, null when it is unset."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 from msgspec import UNSET, Struct, UnsetType
 
 from shortener.accounts import SCOPES, Account
+from shortener.config import Settings
 from shortener.link import Link
-from shortener.stats import Answer, Totals
+from shortener.links import Links
+from shortener.stats import Answer, Stats, Totals, link_subject
+from shortener.web.domains import Domains
 
 
 class LinkAnswer(Struct, frozen=True):
@@ -78,6 +82,28 @@ def link_answer(link: Link, totals: Totals, uses: int, domain: str, base_url: st
         bots=None,
         last_clicked_at=None if totals.last is None else time_text(totals.last / 1000),
     )
+
+
+class LinkAnswers:
+    """Links as clients see them, with their clicks."""
+
+    def __init__(self, links: Links, stats: Stats, domains: Domains, settings: Settings) -> None:
+        self._links, self._stats, self._domains = links, stats, domains
+        self._settings = settings
+
+    def of(self, found: Sequence[Link]) -> list[LinkAnswer]:
+        """The answer for each link, in order."""
+        totals = self._stats.totals([link_subject(link.name, link.number) for link in found])
+        return [
+            link_answer(
+                link,
+                total,
+                used,
+                self._domains.shown(link.domain),
+                self._settings.base_of(link.domain),
+            )
+            for link, total, used in zip(found, totals, self._links.uses(found), strict=True)
+        ]
 
 
 def _optional(seconds: int | None) -> str | None:

@@ -30,24 +30,24 @@ def known(query: Query, names: Collection[str]) -> None:
 
 
 def page(query: Query) -> tuple[int, int | None]:
-    """`limit` and the number that `cursor` stands for."""
+    """`limit` and the place that `cursor` stands for."""
     known(query, ("limit", "cursor"))
     limit = query.get("limit", str(DEFAULT_LIMIT))
     if not re.fullmatch(r"[0-9]{1,4}", limit) or not 1 <= int(limit) <= MAX_LIMIT:
         raise Invalid.field("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
     text = query.get("cursor")
-    return int(limit), None if text is None else _number(text)
+    return int(limit), None if text is None else _place(text)
 
 
-def cursor(number: int) -> str:
+def cursor(place: int) -> str:
     """The opaque text that stands for a place in the list."""
-    return base64.urlsafe_b64encode(b"n%d" % number).decode().rstrip("=")
+    return base64.urlsafe_b64encode(b"n%d" % place).decode().rstrip("=")
 
 
-def _number(text: str) -> int:
+def _place(text: str) -> int:
     try:
         decoded = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
-        match = re.fullmatch(rb"n([0-9]{1,15})", decoded)
+        match = re.fullmatch(rb"n([0-9]{1,16})", decoded)
     except (ValueError, binascii.Error):
         match = None
     if match is None:
