@@ -14,12 +14,14 @@ from flask import Flask
 
 from shortener import connections, data_dir, site, targets
 from shortener.accounts import Accounts
+from shortener.catalogue import Catalogue
 from shortener.cells import Cells
 from shortener.codes import Codes
 from shortener.config import Settings
 from shortener.journal import Journal
 from shortener.limits import Limits
 from shortener.links import Links
+from shortener.mint import Mint
 from shortener.stats import Stats
 from shortener.web import api, pages, problems
 from shortener.web import redirect as redirects
@@ -44,7 +46,8 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     settings = settings or Settings.load()
     journal = journal or create_journal(settings)
     store = connections.sync(settings.redis_url)
-    links = Links(store, _codes(store, settings), settings.code_length)
+    links = Links(store)
+    mint = Mint(store, links, _codes(store, settings), settings.code_length)
     cells = Cells(settings.timezone)
     domains = _domains(settings)
     reserved: set[str] = set()
@@ -58,7 +61,15 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     app.register_blueprint(pages.blueprint(store, settings))
     app.register_blueprint(
         api.blueprint(
-            links, Stats(store, cells), Accounts(store), cells, domains, settings, reserved
+            links,
+            mint,
+            Catalogue(store, links),
+            Stats(store, cells),
+            Accounts(store),
+            cells,
+            domains,
+            settings,
+            reserved,
         )
     )
     app.register_blueprint(
