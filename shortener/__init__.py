@@ -5,18 +5,23 @@ A module imports only from rows above its own (`tests/test_architecture.py` hold
 row 1  config       settings, parsed and checked once     errors     what can go wrong, with status
        journal      the click journal: append, rotate     segments   the same files, read
        children     processes that die with us            data_dir   the directory, its lock
-       status       what the aggregator reports
+       status       what the aggregator reports           parsers    values of settings, read
 row 2  keys         every Redis key, in one table         codes      number -> code; alias rules
-       targets      where a link may point                cells      the hour and day of a click
+       targets      where a link may point                cells      where clicks are kept, how long
        connections  Redis clients from one URL            intervals  hours and days of a zone
+       visits       a click -> its labels; DIMENSIONS     agents     user agents, read
+       places       the country of an address             horizon    what cells still tell
 row 3  site         what is fixed at the first start      link       what a link is
        links        find, change, delete                  redirects  the decision, pure
        mint         new links                             claims     requests sent again
        catalogue    lists and search                      filters    what is asked of them
        url_index    which links lead to a URL
        stats        ask about clicks                      limits     how often is too often
-       accounts     API keys and scopes                   tally      sums of clicks, applied once
-       aggregator   tails the journals, tidies up         health     named checks, in words
+       series       counts by interval                    labels     clicks by label
+       accounts     API keys and scopes                   increments clicks, summed up
+       tally        these, applied once                   salts      what visitors are hashed with
+       aggregator   tails the journals, tidies up         counting   all that counts, wired
+       health       named checks, in words
 row 4  web/         everything that knows HTTP
 row 5  app          wires it all on one screen
 row 6  embedded     the private Redis                     server     gunicorn and its worker

@@ -12,10 +12,9 @@ from pathlib import Path
 import redis
 from flask import Flask
 
-from shortener import connections, data_dir, site, targets
+from shortener import connections, counting, data_dir, site, targets
 from shortener.accounts import Accounts
 from shortener.catalogue import Catalogue
-from shortener.cells import Cells
 from shortener.codes import Codes
 from shortener.config import Settings
 from shortener.journal import Journal
@@ -48,7 +47,7 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     store = connections.sync(settings.redis_url)
     links = Links(store)
     mint = Mint(store, links, _codes(store, settings), settings.code_length)
-    cells = Cells(settings.timezone)
+    cells = counting.cells(settings)
     domains = _domains(settings)
     reserved: set[str] = set()
 
@@ -81,6 +80,7 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
             settings.case_sensitive,
             settings.trusted_proxies,
             settings.not_found_url,
+            settings.country_header,
         )
     )
     reserved.update(rule.rule.split("/")[1].casefold() for rule in app.url_map.iter_rules())
@@ -93,7 +93,15 @@ def create_edge(settings: Settings) -> Edge:
     flask = create_app(settings, journal)
     records = Records(connections.for_redirects(settings.redis_url))
     domains = _domains(settings)
-    return Edge(flask, records, journal, domains, settings.case_sensitive, settings.trusted_proxies)
+    return Edge(
+        flask,
+        records,
+        journal,
+        domains,
+        settings.case_sensitive,
+        settings.trusted_proxies,
+        settings.country_header,
+    )
 
 
 def _domains(settings: Settings) -> Domains:

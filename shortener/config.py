@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from shortener import parsers
+
 PREFIX = "SHORTENER_"
 CLIENT_NAMES = frozenset({"SERVER", "KEY"})  # read by the command line, not by the server
 # Kubernetes injects these for a service named `shortener`.
@@ -182,9 +184,30 @@ class Settings:
     timezone: ZoneInfo = _setting(
         "UTC", "whose days statistics keep; fixed at the first start", _timezone
     )
+    keep_quarters: int = _setting(
+        "35", "days that quarters of an hour are kept, of which hours are made", _whole(1, 100)
+    )
+    keep_labels: int = _setting(
+        "92", "days that countries, referrers and the like are kept by day", _whole(1, 400)
+    )
+    keep_days: int = _setting(
+        "800",
+        "days that days are kept, at least as long as the others; months stay",
+        _whole(1, 3660),
+    )
     redirect_status: int = _setting("302", "default of new links: 301, 302, 307 or 308", _status)
     trusted_proxies: int = _setting(
         "0", "how many proxies in front may be believed about the visitor's address", _whole(0, 16)
+    )
+    country_header: str = _setting(
+        "",
+        "header in which a trusted proxy says the visitor's country, such as `CF-IPCountry`",
+        parsers.header,
+    )
+    geoip_db: str = _setting(
+        "",
+        "file in MaxMind's format with the countries of addresses; empty: the table built in",
+        parsers.readable_file,
     )
     journal_sync: str = _setting(
         "second",
@@ -228,6 +251,8 @@ class Settings:
                 values[setting.name.lower()] = setting.parse(text)
             except ValueError as error:
                 raise ConfigError(f"{PREFIX}{setting.name}: {error}") from None
+        if values["keep_days"] < max(values["keep_labels"], values["keep_quarters"]):
+            raise ConfigError(f"{PREFIX}KEEP_DAYS: is less than KEEP_LABELS or KEEP_QUARTERS")
         return cls(**values)
 
 

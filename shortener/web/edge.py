@@ -35,10 +35,12 @@ class Edge:
         domains: Domains,
         case_sensitive: bool,
         trusted_proxies: int,
+        country_header: str = "",
     ) -> None:
         self._bridge = Bridge(flask)
         self._records, self._journal, self._domains = records, journal, domains
         self._case_sensitive, self._trusted_proxies = case_sensitive, trusted_proxies
+        self._country_header = country_header
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -79,8 +81,16 @@ class Edge:
         if link is not None and redirect.counted and is_counted(scope["method"], headers):
             client = scope["client"]
             peer = client[0] if client else ""
-            query = scope["query_string"]
-            self._journal.append([click(link, at, headers, query, peer, self._trusted_proxies)])
+            visit = click(
+                link,
+                at,
+                headers,
+                scope["query_string"],
+                peer,
+                self._trusted_proxies,
+                self._country_header,
+            )
+            self._journal.append([visit])
         location = (b"location", redirect.location.encode())
         start = {
             "type": "http.response.start",

@@ -5,6 +5,7 @@ WSGI environment under `LOOKUP`: the link, None for an unknown code, or the prob
 """
 
 import time
+from threading import Lock
 
 import msgspec
 from flask import Blueprint, Response, make_response, render_template, request
@@ -22,6 +23,7 @@ from shortener.web.passwords import Passwords
 from shortener.web.visitor import Headers, address, click, is_ahead, is_counted
 
 LOOKUP = "shortener.lookup"
+MAX_ORPHANS = 100  # visits to unknown codes counted a second
 CACHE_CONTROL = "private, no-store"  # a cached redirect is a click nobody sees
 
 
@@ -33,20 +35,30 @@ def blueprint(
     case_sensitive: bool,
     trusted_proxies: int,
     not_found_url: str,
+    country_header: str = "",
 ) -> Blueprint:
     """`GET /{code}`, and `POST` where a link asks for a password."""
     views = Blueprint("redirect", __name__)
+    orphans = Orphans()
 
     @views.get("/<code>")
     def follow(code: str) -> Response:
         at, headers = time.time_ns() // 1_000_000, _headers()
+        wanted = normalise(code, case_sensitive)
         try:
-            link = _find(links, domains, normalise(code, case_sensitive))
+            link = _find(links, domains, wanted)
+        except LinkNotFound:
+            if (
+                looks_like_code(wanted)
+                and is_counted(request.method, headers)
+                and orphans.admit(at)
+            ):
+                _note(None, at, headers)
+            return _lead_nowhere()
+        try:
             redirect = decide(link, at, request.query_string)
         except LinkNotFound:
-            if not_found_url:
-                return _answer(Redirect(302, not_found_url))
-            raise
+            return _lead_nowhere()
         except Gated:
             if link.password is not None:
                 return _ask(code)
@@ -72,6 +84,11 @@ def blueprint(
         redirect = redirect._replace(status=303)
         return _pass_limit(link, redirect, at, headers)
 
+    def _lead_nowhere() -> Response:
+        if not not_found_url:
+            raise LinkNotFound
+        return _answer(Redirect(302, not_found_url))
+
     def _pass_limit(link: Link, redirect: Redirect, at: int, headers: Headers) -> Response:
         """Through a link with `max_clicks`, or none.  Who only looks ahead uses nothing up."""
         if not redirect.counted:
@@ -87,12 +104,31 @@ def blueprint(
             _note(link, at, headers, used=link.max_clicks is not None)
         return _answer(redirect)
 
-    def _note(link: Link, at: int, headers: Headers, used: bool = False) -> None:
+    def _note(link: Link | None, at: int, headers: Headers, used: bool = False) -> None:
         query, peer = request.query_string, request.remote_addr or ""
-        visit = click(link, at, headers, query, peer, trusted_proxies)
+        visit = click(link, at, headers, query, peer, trusted_proxies, country_header)
         journal.append([msgspec.structs.replace(visit, used=used) if used else visit])
 
     return views
+
+
+class Orphans:
+    """Bounds what visits to unknown codes cost: so many a second in each process are counted.
+
+    Whoever tries out codes sends thousands; their journal is for clicks that were redirected.
+    """
+
+    def __init__(self) -> None:
+        self._second = self._admitted = 0
+        self._lock = Lock()
+
+    def admit(self, at: int) -> bool:
+        """Whether a visit at a time in milliseconds since 1970 is counted."""
+        with self._lock:
+            if at // 1000 != self._second:
+                self._second, self._admitted = at // 1000, 0
+            self._admitted += 1
+            return self._admitted <= MAX_ORPHANS
 
 
 def _find(links: Links, domains: Domains, code: str) -> Link:

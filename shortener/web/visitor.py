@@ -14,6 +14,7 @@ MAX_AGENT = 512  # characters
 MAX_REFERRER = 512
 MAX_LANGUAGE = 64
 MAX_UTM = 128
+MAX_COUNTRY = 8
 MAX_ADDRESS = 64
 MAX_QUERY = 8_192  # bytes of a query in which campaigns are looked for
 
@@ -33,22 +34,34 @@ def is_ahead(headers: Headers) -> bool:
 
 
 def click(
-    link: Link, at: int, headers: Headers, query: bytes, peer: str, trusted_proxies: int
+    link: Link | None,
+    at: int,
+    headers: Headers,
+    query: bytes,
+    peer: str,
+    trusted_proxies: int,
+    country_header: str = "",
 ) -> Click:
-    """The click of a visitor who was sent to `link` at `at` (milliseconds since 1970)."""
+    """The click of a visitor who was sent to `link` at `at` (milliseconds since 1970).
+
+    No link makes the visit to an unknown code.
+    """
+    number, name, tags = (0, "", ()) if link is None else (link.number, link.name, link.tags)
     if headers.get(b"dnt") == b"1" or headers.get(b"sec-gpc") == b"1":
-        return Click(at, link.number, link.name, link.tags, "", "", "", "", _NONE, True)
+        return Click(at, number, name, tags, "", "", "", "", _NONE, True)
+    believed = country_header and trusted_proxies
     return Click(
         at,
-        link.number,
-        link.name,
-        link.tags,
+        number,
+        name,
+        tags,
         address(headers, peer, trusted_proxies),
         _text(headers, b"user-agent", MAX_AGENT),
         _text(headers, b"referer", MAX_REFERRER),
         _text(headers, b"accept-language", MAX_LANGUAGE),
         _campaign(query) if b"utm_" in query else _NONE,
         False,
+        country=_text(headers, country_header.encode(), MAX_COUNTRY) if believed else "",
     )
 
 

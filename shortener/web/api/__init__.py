@@ -2,7 +2,7 @@
 
 access   who asks, and whether they may; what every answer is made with
 links    make, find, list, change and delete links
-stats    statistics of links and the site
+stats    statistics of links, tags, the site     stats_forms  as asked and answered
 keys     API keys
 
 queries  query strings, parsed
