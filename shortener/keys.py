@@ -21,7 +21,7 @@
     m:{b}:SUBJECT:MONTH    hash    tally       label -> clicks of a month         with the link
     b:{b}:SUBJECT:MONTH.N  hash    tally       clicks by label and day            KEEP_LABELS
     v:{b}:SUBJECT:DATE     string  tally       the day's visitors, HyperLogLog    with the salt
-    w:{b}:DATE             set     tally       subjects that have visitors then   with the salt
+    w:{b}:DATE             hash    tally       subject -> visitors counted then   with the salt
     salts                  hash    salts       date -> salt of its visitors       when applied
     held                   hash    salts       host -> oldest date it may count   never
     LIMITS:{…}             string  limits      tries by link and address          two minutes
