@@ -120,7 +120,9 @@ class Stats:
         names = {*series.keys, *days.keys, *(labels.keys if question.dimensions else ())}
         hashes = self._hashes(names)
         (counts,) = days.sums(hashes)
-        by = labels.count(hashes, counts.clicks, question.dimensions)
+        by = {}
+        if question.dimensions:
+            by = labels.count(hashes, counts.clicks, question.dimensions)
         answered = list(zip(edges, series.sums(hashes), strict=True))
         return Answer(question, answered, Breakdown(days.start, days.end, counts.clicks, by))
 
