@@ -111,7 +111,7 @@ class Salts:
 
     def _forget_visitors(self, bucket: str, day: int) -> None:
         """First the HyperLogLogs, then the list of them."""
-        subjects = self._store.hscan_iter(keys.visited(bucket, day), count=AT_ONCE, no_values=False)
+        subjects = self._store.hscan_iter(keys.visited(bucket, day), count=AT_ONCE)
         while some := list(islice(subjects, AT_ONCE)):
             names = (keys.visitors(bucket, subject.decode(), day) for subject, _ in some)
             self._store.unlink(*names)

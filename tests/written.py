@@ -14,7 +14,8 @@ NONE = ("", "", "")
 
 def stored(server: Server, code: str) -> Link:
     """A link as the store has it."""
-    store = connections.sync(f"unix://{server.data_dir}/redis/socket")
+    embedded = f"unix://{server.data_dir}/redis/socket"
+    store = connections.sync(server.settings.get("REDIS_URL", embedded))
     record = store.get(keys.link(code))
     store.close()
     assert isinstance(record, bytes)
