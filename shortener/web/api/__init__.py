@@ -2,6 +2,7 @@
 
 access   who asks, and whether they may; what every answer is made with
 links    make, find, list, change and delete links
+qr       QR codes of links
 stats    statistics of links and the site
 keys     API keys
 
@@ -19,6 +20,7 @@ from shortener.links import Links
 from shortener.stats import Stats
 from shortener.web.api import keys
 from shortener.web.api import links as link_views
+from shortener.web.api import qr as qr_views
 from shortener.web.api import stats as stats_views
 from shortener.web.api.access import Access
 from shortener.web.api.answers import LinkAnswers
@@ -41,6 +43,7 @@ def blueprint(
     views.register_blueprint(
         link_views.blueprint(access, links, shown, domains, settings, reserved)
     )
+    views.register_blueprint(qr_views.blueprint(access, links, domains, settings))
     views.register_blueprint(stats_views.blueprint(access, links, stats, cells, domains))
     views.register_blueprint(keys.blueprint(access, accounts))
     return views

@@ -1,0 +1,246 @@
+"""QR codes: what the API draws, a reader reads."""
+
+import io
+import re
+from collections.abc import Callable
+from typing import Any
+from xml.etree import ElementTree
+
+import httpx
+import pytest
+import zxingcpp
+from PIL import Image, ImageDraw
+
+from tests.harness import Server
+
+NewServer = Callable[..., Server]
+Box = tuple[float, float, float, float]
+
+FORMATS = ("svg", "png")
+SVG = "{http://www.w3.org/2000/svg}"
+GROUND = "#ffffff"  # what lies behind a transparent picture
+
+
+def ask(server: Server, code: str, **style: Any) -> httpx.Response:
+    """The QR code of a link."""
+    return server.api("GET", f"/links/{code}/qr", params=style)
+
+
+def draw(answer: httpx.Response, ground: str = GROUND) -> Image.Image:
+    """The picture in an answer, on a ground."""
+    if answer.headers["content-type"] == "image/png":
+        picture = Image.open(io.BytesIO(answer.content)).convert("RGBA")
+        behind = Image.new("RGBA", picture.size, ground)
+        return Image.alpha_composite(behind, picture).convert("RGB")
+    root = ElementTree.fromstring(answer.content)  # noqa: S314 - it is ours
+    _, _, side, _ = map(float, root.attrib["viewBox"].split())
+    scale = 8
+    picture = Image.new("RGB", (int(side) * scale, int(side) * scale), ground)
+    pencil = ImageDraw.Draw(picture)
+    for path in root.iter(f"{SVG}path"):
+        colour = path.get("stroke") or path.attrib["fill"]
+        for left, top, right, bottom in boxes(path):
+            corners = [left * scale, top * scale, right * scale - 1, bottom * scale - 1]
+            pencil.rectangle(corners, fill=colour)
+    return picture
+
+
+def boxes(path: ElementTree.Element) -> list[Box]:
+    """What a path covers: strokes of width 1, or the one rectangle that it fills."""
+    steps = re.findall(r"([MmhvHz])([-\d.]*)(?: ([-\d.]+))?", path.attrib["d"])
+    if "fill" in path.attrib:
+        (width,) = (float(x) for kind, x, _ in steps if kind == "h")
+        return [(0, 0, width, width)]
+    found, x, y = [], 0.0, 0.0
+    for kind, first, second in steps:
+        if kind == "h":
+            found.append((x, y - 0.5, x + float(first), y + 0.5))
+            x += float(first)
+        else:
+            x, y = (x + float(first), y + float(second)) if found else (float(first), float(second))
+    return found
+
+
+def read(answer: httpx.Response, ground: str = GROUND) -> str:
+    """What a reader of QR codes finds in an answer."""
+    assert answer.status_code == 200, answer.text
+    found = zxingcpp.read_barcode(draw(answer, ground), formats=zxingcpp.BarcodeFormat.QRCode)
+    assert found is not None, "nothing to read in it"
+    return str(found.text)
+
+
+STYLES: dict[str, dict[str, Any]] = {
+    "as it comes": {},
+    "small": {"size": 64},
+    "large": {"size": 4096},
+    "an odd size": {"size": 331},
+    "a wide border": {"border": 16},
+    "the strongest": {"level": "H"},
+    "the weakest": {"level": "L"},
+    "a level in lower case": {"level": "q"},
+    "colours": {"dark": "#0f6d64", "light": "#fbfaf7"},
+    "short colours": {"dark": "#036", "light": "#FFC"},
+    "colours without a number sign": {"dark": "003366", "light": "ff8"},
+    "little contrast": {"dark": "#444", "light": "#999"},
+    "light on dark": {"dark": "#fff", "light": "#000"},
+    "a transparent ground": {"light": "transparent"},
+    "colour on a transparent ground": {"dark": "#0f6d64", "light": "transparent"},
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
+def test_a_code_is_read_as_the_short_url(server: Server, style: dict[str, Any], kind: str) -> None:
+    """In every style, in both formats."""
+    link = server.make_link()
+    assert read(ask(server, link["code"], format=kind, **style)) == link["short_url"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_code_may_be_cut_out(server: Server, kind: str) -> None:
+    """With `dark=transparent` the light part is drawn, and what is behind shows through."""
+    link = server.make_link()
+    answer = ask(server, link["code"], format=kind, dark="transparent", light="#ffe")
+    assert read(answer, ground="#402000") == link["short_url"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("border", [0, 1, 4])
+def test_the_border_is_so_many_modules(server: Server, border: int, kind: str) -> None:
+    """Light all around; a border of 0 has the dark corner in the corner."""
+    answer = ask(server, server.make_link()["code"], format=kind, border=border, size=(25 + 8) * 10)
+    picture = draw(answer)
+    pixels = picture.width // (25 + 2 * border)
+    margin = border * pixels + (picture.width % (25 + 2 * border)) // 2
+    assert picture.getpixel((margin, margin)) == (0, 0, 0)
+    if margin:
+        assert picture.getpixel((margin - 1, margin - 1)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("alias", ["قمة-الرياض", "例え", "straße", "ñandú", "हिन्दी", "ق" * 64])
+def test_aliases_of_all_scripts_are_read(server: Server, alias: str) -> None:
+    """The code carries the short URL as the API spells it, percent-encoded, up to the longest."""
+    link = server.make_link(code=alias)
+    assert link["short_url"].isascii()
+    for kind in FORMATS:
+        assert read(ask(server, link["code"], format=kind, level="H")) == link["short_url"]
+
+
+@pytest.mark.parametrize("size", [64, 100, 512, 1000, 4096])
+def test_a_picture_has_exactly_its_size(server: Server, size: int) -> None:
+    """`size` is the side in pixels; the modules of a PNG are sharp, whatever is left over."""
+    code = server.make_link()["code"]
+    picture = Image.open(io.BytesIO(ask(server, code, format="png", size=size).content))
+    assert picture.size == (size, size)
+    assert {colour for _, colour in picture.convert("RGB").getcolors()} == {
+        (0, 0, 0),
+        (255, 255, 255),
+    }
+    root = ElementTree.fromstring(ask(server, code, size=size).content)  # noqa: S314 - it is ours
+    assert (root.get("width"), root.get("height")) == (str(size), str(size))
+
+
+def test_it_is_an_svg_unless_asked_otherwise(server: Server) -> None:
+    """512 pixels wide, black on white, with four modules around."""
+    answer = ask(server, server.make_link()["code"])
+    assert answer.headers["content-type"].partition(";")[0] == "image/svg+xml"
+    root = ElementTree.fromstring(answer.content)  # noqa: S314 - it is ours
+    assert (root.get("width"), root.get("viewBox")) == ("512", "0 0 33 33")
+    assert [path.get("fill") or path.get("stroke") for path in root] == ["#ffffff", "#000000"]
+
+
+def test_a_link_of_another_domain_is_asked_for_with_it(new_server: NewServer) -> None:
+    """`?domain=` tells two links of one code apart, and each code carries its own domain."""
+    server = new_server(BASE_URL="https://arab.news", DOMAINS="go.example", WORKERS="1").start()
+    for more in ({}, {"domain": "go.example"}):
+        link = server.make_link(code="both", **more)
+        assert read(ask(server, "both", **more)) == link["short_url"]
+    assert ask(server, "both", domain="evil.example").status_code == 422
+
+
+def test_an_unchanged_picture_is_not_sent_again(server: Server) -> None:
+    """`If-None-Match` with the `ETag` is 304; another style is another picture."""
+    code = server.make_link()["code"]
+    first, other = ask(server, code), ask(server, code, size=600)
+    assert first.headers["etag"] != other.headers["etag"]
+    assert {"private", "no-cache"} == set(first.headers["cache-control"].split(", "))
+    headers = {"If-None-Match": first.headers["etag"]}
+    again = server.api("GET", f"/links/{code}/qr", headers=headers)
+    assert (again.status_code, again.content) == (304, b"")
+    changed = server.api("GET", f"/links/{code}/qr?size=600", headers=headers)
+    assert changed.status_code == 200
+
+
+WRONG = [
+    ("format", "gif"),
+    ("format", "SVG"),
+    ("format", ""),
+    ("size", "63"),
+    ("size", "4097"),
+    ("size", "-64"),
+    ("size", "64.5"),
+    ("size", "1e3"),
+    ("size", ""),
+    ("size", "9" * 400),
+    ("size", "٦٤"),
+    ("border", "17"),
+    ("border", "-1"),
+    ("border", "x"),
+    ("level", "X"),
+    ("level", ""),
+    ("level", "LM"),
+    ("dark", "red"),
+    ("dark", "#12345"),
+    ("dark", "#12345g"),
+    ("dark", ""),
+    ("light", '"/><script>'),
+    ("light", "url(//evil.example)"),
+    ("light", "#0000"),
+    ("dark", "#fff"),  # on white
+    ("light", "#222"),  # under black
+    ("colour", "#000"),
+    ("micro", "true"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_wrong_parameter_is_named(server: Server, name: str, value: str, kind: str) -> None:
+    """422 with the parameter in `errors`; colours that nobody could tell apart name both."""
+    answer = ask(server, server.make_link()["code"], **({"format": kind} | {name: value}))
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert name in [error["field"] for error in answer.json()["errors"]]
+
+
+def test_two_transparent_colours_are_refused(server: Server) -> None:
+    """There would be nothing to see."""
+    answer = ask(server, server.make_link()["code"], dark="transparent", light="transparent")
+    assert answer.status_code == 422
+
+
+def test_a_picture_that_is_too_small_says_what_it_needs(server: Server) -> None:
+    """A PNG needs a pixel for each module; as SVG the same size is fine."""
+    code = server.make_link(code="x" * 64)["code"]
+    small = {"size": 64, "border": 16, "level": "H"}
+    answer = ask(server, code, format="png", **small)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "size"
+    needed = int(re.findall(r"\d+", error["message"])[0])
+    assert ask(server, code, format="png", **(small | {"size": needed})).status_code == 200
+    assert ask(server, code, format="png", **(small | {"size": needed - 1})).status_code == 422
+    assert ask(server, code, **small).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("scopes", "status"), [(["links:read"], 200), (["links:write"], 200), (["stats:read"], 403)]
+)
+def test_it_needs_a_key_that_may_read_links(server: Server, scopes: list[str], status: int) -> None:
+    """`links:read`; without a key it is 401, and an unknown link is 404."""
+    code = server.make_link()["code"]
+    key = server.api("POST", "/keys", json={"name": "reader", "scopes": scopes}).json()["key"]
+    path = f"/api/v1/links/{code}/qr"
+    answer = server.http.get(path, headers={"Authorization": f"Bearer {key}"})
+    assert answer.status_code == status
+    assert server.http.get(path).status_code == 401
+    assert ask(server, "nothere").status_code == 404
