@@ -66,7 +66,7 @@ def style(wanted: Mapping[str, str]) -> Style:
 def svg(text: str, look: Style) -> bytes:
     """An SVG document; its colours are attributes, so that it looks right under any policy."""
     side, rows = _framed(text, look)
-    ground = f'<path fill="{_hex(look.light)}" d="M0 0h{side}v{side}H0z"/>' if look.light else ""
+    ground = f'<path fill="{_hex(look.light)}" d="M0,0h{side}v{side}H0z"/>' if look.light else ""
     stroke = f'<path stroke="{_hex(look.dark)}" d="{_strokes(rows, look.border)}"/>'
     if look.dark is None:  # the code is cut out of the ground
         ground = ""
@@ -136,7 +136,7 @@ def _strokes(rows: Rows, border: int) -> str:
     for number, row in enumerate(rows):
         for start, length in _runs(row):
             at_x, at_y = start + border, number + border + 0.5
-            steps.append(f"m{at_x - x:g} {at_y - y:g}h{length}")
+            steps.append(f"m{at_x - x:g},{at_y - y:g}h{length}")
             x, y = at_x + length, at_y
     return "M" + "".join(steps)[1:]
 
