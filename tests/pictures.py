@@ -15,9 +15,14 @@ Box = tuple[float, float, float, float]
 
 def read(content: bytes, ground: str = GROUND) -> str:
     """The text of the QR code in a picture."""
+    return str(find(content, ground).text)
+
+
+def find(content: bytes, ground: str = GROUND) -> zxingcpp.Barcode:
+    """The QR code in a picture."""
     found = zxingcpp.read_barcode(draw(content, ground), formats=zxingcpp.BarcodeFormat.QRCode)
     assert found is not None, "nothing to read in it"
-    return str(found.text)
+    return found
 
 
 def draw(content: bytes, ground: str = GROUND) -> Image.Image:

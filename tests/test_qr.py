@@ -2,6 +2,8 @@
 
 import io
 import re
+import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
@@ -61,8 +63,34 @@ def test_a_code_is_read_as_the_short_url(server: Server, style: dict[str, Any], 
 def test_a_code_may_be_cut_out(server: Server, kind: str) -> None:
     """With `dark=transparent` the light part is drawn, and what is behind shows through."""
     link = server.make_link()
-    answer = ask(server, link["code"], format=kind, dark="transparent", light="#ffe")
+    colours = {"dark": "transparent", "light": "#ffe"}
+    answer = ask(server, link["code"], format=kind, size=330, **colours)
     assert read(answer, ground="#402000") == link["short_url"]
+    assert corners(answer, "#402000") == ((0xFF, 0xFF, 0xEE), (0x40, 0x20, 0x00))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_transparent_ground_shows_what_is_behind(server: Server, kind: str) -> None:
+    """In the margin too; the code itself is opaque."""
+    code = server.make_link()["code"]
+    answer = ask(server, code, format=kind, size=330, dark="#036", light="transparent")
+    assert corners(answer, "#fedcba") == ((0xFE, 0xDC, 0xBA), (0x00, 0x33, 0x66))
+
+
+def corners(answer: httpx.Response, ground: str) -> tuple[Any, Any]:
+    """The colours of the margin and of the first module of a picture of the usual border."""
+    picture = pictures.draw(answer.content, ground)
+    inner = picture.width * 4 // 33 + 3
+    return picture.getpixel((0, 0)), picture.getpixel((inner, inner))
+
+
+def test_more_correction_takes_more_room(server: Server) -> None:
+    """A reader tells the level that was asked for, or a better one that cost no room."""
+    code, order = server.make_link()["code"], "LMQH"
+    answers = [ask(server, code, level=level).content for level in order]
+    levels = [order.index(pictures.find(answer).ec_level) for answer in answers]
+    assert all(found >= asked for asked, found in enumerate(levels))
+    assert pictures.draw(answers[0]).width < pictures.draw(answers[-1]).width
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -99,6 +127,21 @@ def test_a_picture_has_exactly_its_size(server: Server, size: int) -> None:
     }
     root = ElementTree.fromstring(ask(server, code, size=size).content)  # noqa: S314 - it is ours
     assert (root.get("width"), root.get("height")) == (str(size), str(size))
+
+
+@pytest.mark.parametrize("size", [64, 99, 512, 1001])
+def test_a_png_has_every_line(server: Server, size: int) -> None:
+    """Chunk by chunk: their checksums hold, and there are so many lines of so many bits."""
+    content = ask(server, server.make_link()["code"], format="png", size=size).content
+    chunks, at = {}, 8
+    while at < len(content):
+        (length,) = struct.unpack_from(">I", content, at)
+        kind, body = content[at + 4 : at + 8], content[at + 8 : at + 8 + length]
+        assert struct.unpack_from(">I", content, at + 8 + length) == (zlib.crc32(kind + body),)
+        chunks[kind] = body
+        at += 12 + length
+    assert list(chunks) == [b"IHDR", b"PLTE", b"IDAT", b"IEND"]
+    assert len(zlib.decompress(chunks[b"IDAT"])) == size * (1 + (size + 7) // 8)
 
 
 def test_it_is_an_svg_unless_asked_otherwise(server: Server) -> None:
