@@ -52,7 +52,7 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     app.url_map.merge_slashes = False
     problems.register(app)
     headers.dress(app)
-    pages.prepare(app, settings)
+    pages.prepare(app, domains, settings)
     app.register_blueprint(pages.blueprint(store, settings))
     app.register_blueprint(preview.blueprint(links, domains, settings))
     app.register_blueprint(

@@ -372,6 +372,19 @@ def test_a_hostile_host_is_not_repeated(server: Server) -> None:
     assert "arab.news" in text
 
 
+def test_a_page_names_the_domain_that_was_asked(new_server: NewServer) -> None:
+    """With several domains each has its own name on its pages; a strange host sees the default."""
+    server = new_server(BASE_URL="https://arab.news", DOMAINS="go.example", WORKERS="1").start()
+    for path in ("/", "/nothere"):
+        for host, name in {"go.example:80": "go.example", "evil.example": "arab.news"}.items():
+            headers = {"Accept": BROWSER, "Host": host}
+            text = server.http.get(path, headers=headers).text
+            found = {
+                known for known in ("arab.news", "go.example", "evil.example") if known in text
+            }
+            assert found == {name}
+
+
 def test_the_unknown_code_is_shown(server: Server) -> None:
     """A person sees what was asked, in any script."""
     assert "قمة" in Html(browse(server, "/قمة").text).text

@@ -11,6 +11,7 @@ from werkzeug.routing import BaseConverter
 from shortener import health
 from shortener.config import Settings
 from shortener.errors import PROBLEMS
+from shortener.web.domains import Domains
 
 YEAR = 365 * 24 * 3600  # seconds
 DAY = 24 * 3600  # seconds
@@ -80,15 +81,17 @@ class PlainName(BaseConverter):
     part_isolating = True
 
 
-def prepare(app: Flask, settings: Settings) -> None:
+def prepare(app: Flask, domains: Domains, settings: Settings) -> None:
     """What pages need of `app`: words for templates, the shape of addresses, files kept well."""
     version = _version(Path(str(app.static_folder)))
-    app.jinja_env.globals.update(
-        asset_version=version,
-        case_sensitive=settings.case_sensitive,
-        site=settings.base_url.partition("://")[2],
-    )
+    app.jinja_env.globals.update(asset_version=version, case_sensitive=settings.case_sensitive)
     app.url_map.converters["plain"] = PlainName
+
+    @app.context_processor
+    def name_site() -> dict[str, str]:
+        """Every domain has its own name on its pages, and never another's."""
+        domain = domains.asked(request.headers.get("Host", ""))
+        return {"site": settings.base_of(domain).partition("://")[2]}
 
     @app.after_request
     def keep(response: Response) -> Response:
