@@ -3,7 +3,7 @@
 segno makes the modules; they are drawn here, because a picture is to have exactly the size that was
 asked for.  In a PNG every module gets the same whole number of pixels, so that none is blurred, and
 what is left of the side makes the margin wider.  Colours may be any two that a reader can tell
-apart, also a light code on a dark ground, which readers of before about 2018 cannot read.
+apart, also a light code on a dark ground, which old readers cannot read.
 """
 
 import functools

@@ -220,6 +220,8 @@ def test_files_are_cached_for_long_and_asked_with_a_version(server: Server) -> N
         kept = server.http.get(file).headers["cache-control"]
         assert f"max-age={YEAR}" in kept.split(", "), file
         assert not {"no-store", "no-cache", "private"} & set(kept.split(", ")), file
+    missing = server.http.get(f"/-/static/missing.css?{files.pop().partition('?')[2]}")
+    assert (missing.status_code, missing.headers["cache-control"]) == (404, "no-store")
 
 
 @pytest.mark.parametrize("query", ["", "?v=", "?v=older", "?w=1"])

@@ -59,6 +59,8 @@ def test_times_are_in_the_zone_of_the_site(new_server: NewServer) -> None:
     server = new_server(TIMEZONE="Asia/Riyadh", WORKERS="1").start()
     code = server.make_link(expires_at="2999-12-31T21:00:00Z")["code"]
     assert "1 January 3000, 00:00 (Asia/Riyadh)" in words(look(server, code))
+    last = server.make_link(expires_at="9999-12-31T23:59:59Z")["code"]
+    assert "31 December 9999, 23:59 (UTC)" in words(look(server, last))
 
 
 @pytest.mark.parametrize("alias", ["wdf98-look", "نظرة"])
@@ -277,7 +279,7 @@ def test_without_redis_a_preview_waits(new_server: NewServer) -> None:
         for asked in (code, "nothere"):
             answer = look(server, asked)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-            assert "try again" in words(answer)
+            assert "Back in a moment" in words(answer)
     finally:
         os.kill(redis, signal.SIGCONT)
     assert eventually(lambda: look(server, code).status_code, lambda s: s == 200) == 200

@@ -89,14 +89,15 @@ def prepare(app: Flask, domains: Domains, settings: Settings) -> None:
 
     @app.context_processor
     def name_site() -> dict[str, str]:
-        """Every domain has its own name on its pages, and never another's."""
+        """Each domain has its own name on its pages."""
         domain = domains.asked(request.headers.get("Host", ""))
         return {"site": settings.base_of(domain).partition("://")[2]}
 
     @app.after_request
     def keep(response: Response) -> Response:
         """A file that was asked for with this version never changes."""
-        if request.endpoint == "static" and request.args.get("v") == version:
+        is_file = request.endpoint == "static" and response.status_code in (200, 304)
+        if is_file and request.args.get("v") == version:
             response.headers["Cache-Control"] = f"public, max-age={YEAR}, immutable"
         return response
 

@@ -23,6 +23,17 @@ from shortener.web.api.answers import time_text
 from shortener.web.domains import Domains
 
 
+class Facts(msgspec.Struct, frozen=True):
+    """What anybody may know of a link: the answer in JSON, and what the page is made of."""
+
+    short_url: str
+    url: str | None  # null: hidden behind the password
+    title: str | None
+    has_password: bool
+    created_at: str
+    expires_at: str | None
+
+
 def blueprint(links: Links, domains: Domains, settings: Settings) -> Blueprint:
     """`GET /{code}+`: a page, or JSON for who prefers that."""
     views = Blueprint("preview", __name__)
@@ -33,7 +44,8 @@ def blueprint(links: Links, domains: Domains, settings: Settings) -> Blueprint:
         _check(link, time.time_ns() // 1_000_000)
         offered = ["text/html", "application/json"]
         wants_json = request.accept_mimetypes.best_match(offered) == "application/json"
-        response = _json(link) if wants_json else _page(link)
+        facts = _facts(link)
+        response = _json(facts) if wants_json else _page(link, facts)
         response.headers["Cache-Control"] = "private, no-store"
         response.vary.add("Accept")
         return response
@@ -57,38 +69,46 @@ def blueprint(links: Links, domains: Domains, settings: Settings) -> Blueprint:
         if not redirect.counted:
             raise problem(f"Who follows this link now is sent to {redirect.location}")
 
-    def _page(link: Link) -> Response:
-        short_url = settings.short_url(link.domain, link.code)
+    def _facts(link: Link) -> Facts:
+        is_hidden = link.password is not None
+        return Facts(
+            short_url=settings.short_url(link.domain, link.code),
+            url=None if is_hidden else link.url,
+            title=None if is_hidden else link.title,
+            has_password=is_hidden,
+            created_at=time_text(link.created),
+            expires_at=None if link.expires is None else time_text(link.expires),
+        )
+
+    def _page(link: Link, facts: Facts) -> Response:
         return Response(
             render_template(
                 "preview.html",
-                link=link,
+                facts=facts,
+                code=link.code,
                 host=settings.base_of(link.domain).partition("://")[2],
-                destination=targets.host(link.url),
+                destination=None if facts.url is None else targets.host(facts.url),
                 made=_date(link.created),
-                expires=None if link.expires is None else _date(link.expires),
-                picture=_picture(short_url),
+                ends=None if link.expires is None else _date(link.expires),
+                picture=_picture(facts.short_url),
             )
         )
 
-    def _json(link: Link) -> Response:
-        is_hidden = link.password is not None
-        body = {
-            "short_url": settings.short_url(link.domain, link.code),
-            "url": None if is_hidden else link.url,
-            "title": None if is_hidden else link.title,
-            "has_password": is_hidden,
-            "created_at": time_text(link.created),
-            "expires_at": None if link.expires is None else time_text(link.expires),
-        }
-        return Response(msgspec.json.encode(body), mimetype="application/json")
-
-    def _date(seconds: int) -> tuple[str, str]:
-        """A time for programs, and for people in the site's zone."""
-        at = datetime.fromtimestamp(seconds, UTC).astimezone(settings.timezone)
-        return time_text(seconds), f"{at.day} {at:%B %Y, %H:%M} ({settings.timezone.key})"
+    def _date(seconds: int) -> str:
+        """A time for people, in the site's zone."""
+        at = datetime.fromtimestamp(seconds, UTC)
+        zone = settings.timezone.key
+        try:
+            at = at.astimezone(settings.timezone)
+        except OverflowError:  # the last hours of the year 9999
+            zone = "UTC"
+        return f"{at.day} {at:%B %Y, %H:%M} ({zone})"
 
     return views
+
+
+def _json(facts: Facts) -> Response:
+    return Response(msgspec.json.encode(facts), mimetype="application/json")
 
 
 def _picture(short_url: str) -> str:
