@@ -19,6 +19,7 @@ row 3  site         what is fixed at the first start      link       what a link
        stats        ask about clicks                      limits     how often is too often
        accounts     API keys and scopes                   tally      sums of clicks, applied once
        aggregator   tails the journals, tidies up         health     named checks, in words
+       qr           short URLs as QR codes
 row 4  web/         everything that knows HTTP
 row 5  app          wires it all on one screen
 row 6  embedded     the private Redis                     server     gunicorn and its worker

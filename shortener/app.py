@@ -5,9 +5,7 @@
 """
 
 import functools
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 
 import redis
 from flask import Flask
@@ -26,7 +24,7 @@ from shortener.portions import Portions
 from shortener.stats import Stats
 from shortener.tags import Tags
 from shortener.transfer import Transfer
-from shortener.web import api, pages, problems
+from shortener.web import api, headers, pages, preview, problems
 from shortener.web import redirect as redirects
 from shortener.web.domains import Domains
 from shortener.web.edge import Edge
@@ -55,11 +53,12 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
 
     app = Flask("shortener.web", static_url_path="/-/static")
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
-    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 365 * 24 * 3600  # seconds; asked with a version
     app.url_map.merge_slashes = False
     problems.register(app)
-    pages.dress(app, _version(Path(str(app.static_folder))), settings.case_sensitive)
+    headers.dress(app)
+    pages.prepare(app, domains, settings)
     app.register_blueprint(pages.blueprint(store, settings))
+    app.register_blueprint(preview.blueprint(links, domains, settings))
     app.register_blueprint(api.blueprint(_parts(store, settings, domains, reserved)))
     app.register_blueprint(
         redirects.blueprint(
@@ -119,11 +118,3 @@ def _codes(store: redis.Redis, settings: Settings) -> Callable[[], Codes]:
         if not connections.is_away(error):
             raise
     return codes
-
-
-def _version(static: Path) -> str:
-    """Changes when a static file does."""
-    digest = hashlib.sha256()
-    for path in sorted(static.iterdir()):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:8]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 PREFIX = "SHORTENER_"
@@ -212,6 +212,10 @@ class Settings:
     def base_of(self, domain: str | None) -> str:
         """What the short links of a domain begin with; None is the default domain."""
         return self.base_url if domain is None else f"{urlsplit(self.base_url).scheme}://{domain}"
+
+    def short_url(self, domain: str | None, code: str) -> str:
+        """Where a link is reached, in ASCII; None is the default domain."""
+        return f"{self.base_of(domain)}/{quote(code)}"
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":

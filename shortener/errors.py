@@ -80,6 +80,11 @@ class LinkExpired(Problem):
     meaning = "The link has expired and leads nowhere any more."
 
 
+class LinkUsedUp(Problem):
+    slug, status, title = "link-used-up", 410, "Link used up"
+    meaning = "The link has been followed as often as it may be and leads nowhere any more."
+
+
 class Unauthorized(Problem):
     slug, status, title = "unauthorized", 401, "API key required"
     meaning = "The request has no API key, or one that is unknown or expired."

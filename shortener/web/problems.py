@@ -79,15 +79,7 @@ def _json(body: dict[str, object]) -> Response:
 
 def _page(problem: Problem) -> Response:
     code = (request.view_args or {}).get("code")
-    html = render_template(
-        "problem.html",
-        status=problem.status,
-        title=problem.title,
-        detail=problem.detail,
-        code=code,
-        home="/",
-    )
-    return Response(html, mimetype="text/html")
+    return Response(render_template("problem.html", problem=problem, code=code))
 
 
 def _http(error: HTTPException) -> Response:

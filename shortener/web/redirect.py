@@ -11,13 +11,20 @@ from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from shortener.codes import looks_like_code, normalise
-from shortener.errors import LinkNotFound, Problem, StoreAway, TooManyTries, WrongPassword
+from shortener.errors import (
+    LinkNotFound,
+    LinkUsedUp,
+    Problem,
+    StoreAway,
+    TooManyTries,
+    WrongPassword,
+)
 from shortener.journal import Journal
 from shortener.link import Link
 from shortener.links import Links
 from shortener.redirects import Gated, Redirect, decide, lead, over
 from shortener.web.domains import Domains
-from shortener.web.pages import POLICY
+from shortener.web.headers import POLICY
 from shortener.web.passwords import Passwords
 from shortener.web.visitor import Headers, address, click, is_ahead, is_counted
 
@@ -37,7 +44,7 @@ def blueprint(
     """`GET /{code}`, and `POST` where a link asks for a password."""
     views = Blueprint("redirect", __name__)
 
-    @views.get("/<code>")
+    @views.get("/<plain:code>")
     def follow(code: str) -> Response:
         at, headers = time.time_ns() // 1_000_000, _headers()
         try:
@@ -55,7 +62,7 @@ def blueprint(
             _note(link, at, headers)
         return _answer(redirect)
 
-    @views.post("/<code>")
+    @views.post("/<plain:code>")
     def enter(code: str) -> Response:
         """The password form comes back: 303, so that the password goes no further."""
         at, headers = time.time_ns() // 1_000_000, _headers()
@@ -82,7 +89,7 @@ def blueprint(
             if request.method == "HEAD":
                 return _answer(redirect, with_location=False)
             if not links.take(link):
-                return _answer(over(link))
+                return _answer(over(link, LinkUsedUp))
         if is_counted(request.method, headers):
             _note(link, at, headers, used=link.max_clicks is not None)
         return _answer(redirect)

@@ -2,6 +2,7 @@
 
 access   who asks, and whether they may; what every answer is made with
 links    make, find, list, change and delete links
+qr       QR codes of links
 stats    statistics of links and the site
 tags     tags of links
 transfer export and import
@@ -30,6 +31,7 @@ from shortener.tags import Tags
 from shortener.transfer import Transfer
 from shortener.web.api import keys, transfer
 from shortener.web.api import links as link_views
+from shortener.web.api import qr as qr_views
 from shortener.web.api import stats as stats_views
 from shortener.web.api import tags as tag_views
 from shortener.web.api.access import Access
@@ -64,6 +66,7 @@ def blueprint(parts: Parts) -> Blueprint:
     views = Blueprint("api", __name__, url_prefix="/api/v1")
     for part in (
         link_views.blueprint(access, links, parts.mint, parts.catalogue, wishes, shown, domains),
+        qr_views.blueprint(access, links, domains, settings),
         stats_views.blueprint(access, links, stats, parts.cells, domains),
         tag_views.blueprint(access, parts.tags),
         transfer.blueprint(access, parts.transfer, wishes, settings),
