@@ -27,6 +27,7 @@ from shortener.web.domains import Domains
 from shortener.web.edge import Edge
 from shortener.web.passwords import Passwords
 from shortener.web.records import Records
+from shortener.web.visitor import behind_proxies
 
 
 def create_journal(settings: Settings) -> Journal:
@@ -47,6 +48,7 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     links = Links(store, _codes(store, settings), settings.code_length)
     cells = Cells(settings.timezone)
     domains = _domains(settings)
+    limits = Limits(store, settings.rate_limit)
     reserved: set[str] = set()
 
     app = Flask("shortener.web", static_url_path="/-/static")
@@ -58,7 +60,14 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     app.register_blueprint(pages.blueprint(store, settings))
     app.register_blueprint(
         api.blueprint(
-            links, Stats(store, cells), Accounts(store), cells, domains, settings, reserved
+            links,
+            Stats(store, cells),
+            Accounts(store, settings.admin_key),
+            limits,
+            cells,
+            domains,
+            settings,
+            reserved,
         )
     )
     app.register_blueprint(
@@ -66,12 +75,13 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
             links,
             journal,
             domains,
-            Passwords(Limits(store)),
+            Passwords(limits),
             settings.case_sensitive,
-            settings.trusted_proxies,
             settings.not_found_url,
+            limits,
         )
     )
+    app.wsgi_app = behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[assignment, method-assign]
     reserved.update(rule.rule.split("/")[1].casefold() for rule in app.url_map.iter_rules())
     return app
 

@@ -15,6 +15,7 @@ from flask import Blueprint
 from shortener.accounts import Accounts
 from shortener.cells import Cells
 from shortener.config import Settings
+from shortener.limits import Limits
 from shortener.links import Links
 from shortener.stats import Stats
 from shortener.web.api import keys
@@ -29,13 +30,14 @@ def blueprint(
     links: Links,
     stats: Stats,
     accounts: Accounts,
+    limits: Limits,
     cells: Cells,
     domains: Domains,
     settings: Settings,
     reserved: set[str],
 ) -> Blueprint:
     """The API; `reserved` are names that no alias may have, and may still be added to."""
-    access = Access(accounts)
+    access = Access(accounts, limits)
     shown = LinkAnswers(links, stats, domains, settings)
     views = Blueprint("api", __name__, url_prefix="/api/v1")
     views.register_blueprint(

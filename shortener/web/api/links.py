@@ -30,6 +30,7 @@ def blueprint(
 
     @views.post("/links")
     @access.needs("links:write")
+    @access.limited
     def create_link() -> Response:
         queries.known(request.args, ())
         now = int(time.time())
