@@ -5,7 +5,7 @@ A module imports only from rows above its own (`tests/test_architecture.py` hold
 row 1  config       settings, parsed and checked once     errors     what can go wrong, with status
        journal      the click journal: append, rotate     segments   the same files, read
        children     processes that die with us            data_dir   the directory, its lock
-       status       what the aggregator reports
+       status       what the aggregator reports          gauges     counters of all processes
 row 2  keys         every Redis key, in one table         codes      number -> code; alias rules
        targets      where a link may point                cells      the hour and day of a click
        connections  Redis clients from one URL            intervals  hours and days of a zone

@@ -30,6 +30,7 @@ from shortener.web.domains import Domains
 from shortener.web.edge import Edge
 from shortener.web.passwords import Passwords
 from shortener.web.records import Records
+from shortener.web.visitor import behind_proxies
 
 
 def create_journal(settings: Settings) -> Journal:
@@ -49,6 +50,7 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     store = connections.sync(settings.redis_url)
     links = Links(store)
     domains = _domains(settings)
+    limits = Limits(store, settings.rate_limit)
     reserved: set[str] = set()
 
     app = Flask("shortener.web", static_url_path="/-/static")
@@ -59,24 +61,25 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     pages.prepare(app, domains, settings)
     app.register_blueprint(pages.blueprint(store, settings))
     app.register_blueprint(preview.blueprint(links, domains, settings))
-    app.register_blueprint(api.blueprint(_parts(store, settings, domains, reserved)))
+    app.register_blueprint(api.blueprint(_parts(store, limits, settings, domains, reserved)))
     app.register_blueprint(
         redirects.blueprint(
             links,
             journal,
             domains,
-            Passwords(Limits(store)),
+            Passwords(limits),
             settings.case_sensitive,
-            settings.trusted_proxies,
             settings.not_found_url,
+            limits,
         )
     )
+    app.wsgi_app = behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[assignment, method-assign]
     reserved.update(rule.rule.split("/")[1].casefold() for rule in app.url_map.iter_rules())
     return app
 
 
 def _parts(
-    store: redis.Redis, settings: Settings, domains: Domains, reserved: set[str]
+    store: redis.Redis, limits: Limits, settings: Settings, domains: Domains, reserved: set[str]
 ) -> api.Parts:
     """What the API is made of."""
     links, cells = Links(store), Cells(settings.timezone)
@@ -84,9 +87,20 @@ def _parts(
     mint = Mint(store, links, _codes(store, settings), settings.code_length)
     tags = Tags(store, links, stats)
     transfer = Transfer(links, catalogue, mint, tags, Portions(store))
-    accounts = Accounts(store)
+    accounts = Accounts(store, settings.admin_key)
     return api.Parts(
-        links, mint, catalogue, tags, transfer, stats, accounts, cells, domains, settings, reserved
+        links,
+        mint,
+        catalogue,
+        tags,
+        transfer,
+        stats,
+        accounts,
+        limits,
+        cells,
+        domains,
+        settings,
+        reserved,
     )
 
 

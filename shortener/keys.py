@@ -4,6 +4,7 @@
     site                   hash    site        what is fixed at the first start   never
     number                 string  links       the number of the newest link      never
     keys                   hash    accounts    SHA-256 of an API key -> its JSON  never
+    keys:used              hash    accounts    the same -> last use, in seconds   with the key
     l:{b}:NAME             string  links       a link: its record, JSON           never
     i:{b}                  zset    links       names, scored by their place       never
     r:{b}                  zset    tally       place and name, scored by clicks   with the link
@@ -18,7 +19,8 @@
     u:{b}:NUMBER           string  links       uses of a link with max_clicks     with the link
     q:{b}:SUBJECT:WEEK     hash    tally       clicks by quarter of an hour       35 days
     d:{b}:SUBJECT:YEAR     hash    tally       clicks by day of the site's zone   800 days
-    LIMITS:{…}             string  limits      tries by link and address          two minutes
+    LIMITS:{…}             string  limits      wrong passwords by link, calls     two windows
+                                               that make links by key
 
 A link's place says where it stands among all links by age (`Link.place`).  NAME is its code, on
 another than the default domain with the domain and a slash in front.  `b` is the bucket, one of
@@ -38,6 +40,7 @@ SITE = "site"
 NUMBER = "number"
 KEYS = "keys"
 RETAGS = "retags"
+KEY_USES = "keys:used"
 SITE_SUBJECT = "*"
 
 

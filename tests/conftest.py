@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from shortener import gauges
 from tests.harness import Server
 
 
@@ -30,3 +31,4 @@ def new_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     for own in made:
         if own.is_running:
             own.kill_all()
+        gauges.clear(gauges.directory(own.data_dir))

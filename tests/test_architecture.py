@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "shortener"
 ROWS = [
-    {"config", "errors", "journal", "segments", "children", "data_dir", "status"},
+    {"config", "errors", "journal", "segments", "children", "data_dir", "status", "gauges"},
     {"keys", "codes", "targets", "cells", "intervals", "connections"},
     {
         "site",

@@ -18,7 +18,7 @@ from shortener.web.bridge import Bridge, Receive, Scope, Send
 from shortener.web.domains import Domains
 from shortener.web.records import Records
 from shortener.web.redirect import CACHE_CONTROL, LOOKUP
-from shortener.web.visitor import click, is_counted
+from shortener.web.visitor import click, host, is_counted, read_headers
 
 _HEADERS = [(b"cache-control", CACHE_CONTROL.encode()), (b"content-length", b"0")]
 _EMPTY = {"type": "http.response.body", "body": b""}
@@ -58,7 +58,7 @@ class Edge:
         code = normalise(path[1:], self._case_sensitive)
         if not looks_like_code(code):
             return None
-        return code if self._domains.only else self._domains.name(_host(scope), code)
+        return code if self._domains.only else self._domains.name(self._host(scope), code)
 
     async def _follow(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         found: Link | Problem | None
@@ -75,7 +75,7 @@ class Edge:
         except Problem as problem:
             await self._bridge(scope, receive, send, {LOOKUP: problem}, needs_store=False)
             return
-        headers = dict(scope["headers"])
+        headers = read_headers(scope["headers"], self._trusted_proxies)
         if link is not None and redirect.counted and is_counted(scope["method"], headers):
             client = scope["client"]
             peer = client[0] if client else ""
@@ -90,6 +90,10 @@ class Edge:
         await send(start)
         await send(_EMPTY)
 
+    def _host(self, scope: Scope) -> str:
+        headers = read_headers(scope["headers"], self._trusted_proxies)
+        return host(headers, self._trusted_proxies)
+
     async def _live(self, receive: Receive, send: Send) -> None:
         """The lifespan protocol: on the way out, what was written is forced to the disk."""
         await receive()
@@ -103,7 +107,3 @@ class Edge:
     def _close(self) -> None:
         self._bridge.close()
         self._journal.close()
-
-
-def _host(scope: Scope) -> str:
-    return next((v.decode("latin-1") for k, v in scope["headers"] if k == b"host"), "")

@@ -45,6 +45,7 @@ def render(problem: Problem) -> Response:
     response.status_code = problem.status
     response.headers["Cache-Control"] = "no-store"
     response.vary.add("Accept")
+    response.headers.update(problem.headers)
     if problem.retry_after is not None:
         response.headers["Retry-After"] = str(problem.retry_after)
     if isinstance(problem, errors.Unauthorized):

@@ -4,6 +4,7 @@ The same decision as on the edge.  When the edge was asked first, its finding co
 WSGI environment under `LOOKUP`: the link, None for an unknown code, or the problem it met.
 """
 
+import contextlib
 import time
 
 import msgspec
@@ -20,13 +21,15 @@ from shortener.errors import (
     WrongPassword,
 )
 from shortener.journal import Journal
+from shortener.limits import Limits
 from shortener.link import Link
 from shortener.links import Links
 from shortener.redirects import Gated, Redirect, decide, lead, over
 from shortener.web.domains import Domains
 from shortener.web.headers import POLICY
+from shortener.web.limited import refused
 from shortener.web.passwords import Passwords
-from shortener.web.visitor import Headers, address, click, is_ahead, is_counted
+from shortener.web.visitor import Headers, click, is_ahead, is_counted, network
 
 LOOKUP = "shortener.lookup"
 CACHE_CONTROL = "private, no-store"  # a cached redirect is a click nobody sees
@@ -38,8 +41,8 @@ def blueprint(
     domains: Domains,
     passwords: Passwords,
     case_sensitive: bool,
-    trusted_proxies: int,
     not_found_url: str,
+    limits: Limits,
 ) -> Blueprint:
     """`GET /{code}`, and `POST` where a link asks for a password."""
     views = Blueprint("redirect", __name__)
@@ -48,7 +51,7 @@ def blueprint(
     def follow(code: str) -> Response:
         at, headers = time.time_ns() // 1_000_000, _headers()
         try:
-            link = _find(links, domains, normalise(code, case_sensitive))
+            link = _find(links, domains, limits, normalise(code, case_sensitive))
             redirect = decide(link, at, request.query_string)
         except LinkNotFound:
             if not_found_url:
@@ -66,12 +69,12 @@ def blueprint(
     def enter(code: str) -> Response:
         """The password form comes back: 303, so that the password goes no further."""
         at, headers = time.time_ns() // 1_000_000, _headers()
-        link = _find(links, domains, normalise(code, case_sensitive))
+        link = _find(links, domains, limits, normalise(code, case_sensitive))
         redirect = lead(link, at, request.query_string)
         if link.password is None:
             raise MethodNotAllowed(["GET", "HEAD", "OPTIONS"])
         if redirect.counted:
-            visitor = address(headers, request.remote_addr or "", trusted_proxies)
+            visitor = request.remote_addr or ""
             try:
                 passwords.check(request.form.get("password", ""), link, visitor)
             except (WrongPassword, TooManyTries) as problem:
@@ -96,24 +99,34 @@ def blueprint(
 
     def _note(link: Link, at: int, headers: Headers, used: bool = False) -> None:
         query, peer = request.query_string, request.remote_addr or ""
-        visit = click(link, at, headers, query, peer, trusted_proxies)
+        visit = click(link, at, headers, query, peer, 0)  # `peer` is the visitor by now
         journal.append([msgspec.structs.replace(visit, used=used) if used else visit])
 
     return views
 
 
-def _find(links: Links, domains: Domains, code: str) -> Link:
-    """The link that the edge found, or the one with this normalised code on the asked domain."""
+def _find(links: Links, domains: Domains, limits: Limits, code: str) -> Link:
+    """The link that the edge found, or the one with this normalised code on the asked domain.
+
+    Raises `LinkNotFound`, or `TooManyTries` for who has asked for too many codes that are none;
+    codes that are, work for them as ever.
+    """
     if LOOKUP in request.environ:
         found: Link | Problem | None = request.environ[LOOKUP]
         if isinstance(found, Problem):
             raise found
         if found is not None:
             return found
-    elif looks_like_code(code):
+    elif not looks_like_code(code):
+        raise LinkNotFound
+    else:
         name = domains.name(request.headers.get("Host", ""), code)
         if name is not None:
-            return links.get(name)
+            with contextlib.suppress(LinkNotFound):
+                return links.get(name)
+    visitor = network(request.remote_addr or "")
+    if not limits.hit("unknown", visitor):
+        raise refused(TooManyTries(), limits.standing("unknown", visitor))
     raise LinkNotFound
 
 

@@ -24,6 +24,7 @@ from shortener.accounts import Accounts
 from shortener.catalogue import Catalogue
 from shortener.cells import Cells
 from shortener.config import Settings
+from shortener.limits import Limits
 from shortener.links import Links
 from shortener.mint import Mint
 from shortener.stats import Stats
@@ -51,6 +52,7 @@ class Parts(NamedTuple):
     transfer: Transfer
     stats: Stats
     accounts: Accounts
+    limits: Limits
     cells: Cells
     domains: Domains
     settings: Settings
@@ -60,7 +62,7 @@ class Parts(NamedTuple):
 def blueprint(parts: Parts) -> Blueprint:
     """The API."""
     links, stats, domains, settings = parts.links, parts.stats, parts.domains, parts.settings
-    access = Access(parts.accounts)
+    access = Access(parts.accounts, parts.limits)
     shown = LinkAnswers(links, stats, domains, settings)
     wishes = Wishes(domains, settings, parts.reserved)
     views = Blueprint("api", __name__, url_prefix="/api/v1")
