@@ -6,11 +6,14 @@ service     serve, aggregate, check: what runs on the server's machine
 links       shorten, expand, list, edit, delete
 stats       statistics, drawn
 keys        API keys
+imports     links out of a file          exports     links into a file
 completion  scripts that complete commands in a shell
 
 remote      what all commands share that call a server
 fields      the fields of a link as options
 ask         questions before something is destroyed
+sources     what files of links hold     columns     the columns of CSV
+sending     many calls, some at once     progress    how far it came
 """
 
 import logging
@@ -20,7 +23,7 @@ from typing import Any
 import click
 
 from shortener import __version__
-from shortener.cli import completion, keys, links, service, stats
+from shortener.cli import completion, exports, imports, keys, links, service, stats
 from shortener.cli.remote import Failure
 from shortener.client import CallError
 from shortener.config import ConfigError, StartError
@@ -55,6 +58,6 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-for module in (service, links, stats, keys, completion):
+for module in (service, links, stats, keys, imports, exports, completion):
     for command in module.COMMANDS:
         main.add_command(command)
