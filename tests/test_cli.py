@@ -60,6 +60,14 @@ def test_shorten_has_an_option_for_every_field(
         assert len(link["code"]) == 9
 
 
+def test_an_equal_link_can_be_found_again(local: dict[str, str]) -> None:
+    """`--find-existing` answers the link that is there; without it another one is made."""
+    options = ("shorten", "https://example.com/cli-found", "--title", "Found")
+    first = run(*options, **local).stdout
+    assert run(*options, "--find-existing", **local).stdout == first
+    assert run(*options, **local).stdout != first
+
+
 def test_a_span_is_a_time_from_now(local: dict[str, str]) -> None:
     """`--expires 2d` is in two days."""
     made = run("shorten", "https://example.com/", "--expires", "2d", "--json", **local)
