@@ -259,6 +259,13 @@ def test_a_bad_line_is_named_and_fails_alone(
     assert swallowed or not ended.stdout.startswith("0 created, 0 there")
 
 
+def test_a_row_is_named_by_the_line_where_it_begins(imported: Import) -> None:
+    """Also behind a row that goes over several lines."""
+    content = b'url,title\nhttps://e.com/,"over\ntwo lines"\nhttps://e.com/,\nftp://e.com/,\n'
+    told = imported(content).stderr.splitlines()
+    assert [line.split(":")[0] for line in told[:-1]] == ["line 2", "line 5"]
+
+
 def test_many_failures_are_told_in_part_and_kept_in_full(imported: Import, tmp_path: Path) -> None:
     """20 on stderr, all of them in the file of `--errors`, with the number of each line."""
     content = b"url\n" + b"ftp://e.com/\n" * 1234
