@@ -10,7 +10,12 @@ row 2  keys         every Redis key, in one table         codes      number -> c
        targets      where a link may point                cells      the hour and day of a click
        connections  Redis clients from one URL            intervals  hours and days of a zone
 row 3  site         what is fixed at the first start      link       what a link is
-       links        make, find, change, delete            redirects  the decision, pure
+       links        find, change, delete                  redirects  the decision, pure
+       mint         new links                             claims     requests sent again
+       catalogue    lists and search                      filters    what is asked of them
+       existing     links equal to a wish                 url_index  which links lead to a URL
+       tags         tags of links                         portions   statistics, carried over
+       transfer     export and import
        stats        ask about clicks                      limits     how often is too often
        accounts     API keys and scopes                   tally      sums of clicks, applied once
        aggregator   tails the journals, tidies up         health     named checks, in words

@@ -14,13 +14,18 @@ from flask import Flask
 
 from shortener import connections, data_dir, site, targets
 from shortener.accounts import Accounts
+from shortener.catalogue import Catalogue
 from shortener.cells import Cells
 from shortener.codes import Codes
 from shortener.config import Settings
 from shortener.journal import Journal
 from shortener.limits import Limits
 from shortener.links import Links
+from shortener.mint import Mint
+from shortener.portions import Portions
 from shortener.stats import Stats
+from shortener.tags import Tags
+from shortener.transfer import Transfer
 from shortener.web import api, pages, problems
 from shortener.web import redirect as redirects
 from shortener.web.domains import Domains
@@ -44,8 +49,7 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     settings = settings or Settings.load()
     journal = journal or create_journal(settings)
     store = connections.sync(settings.redis_url)
-    links = Links(store, _codes(store, settings), settings.code_length)
-    cells = Cells(settings.timezone)
+    links = Links(store)
     domains = _domains(settings)
     reserved: set[str] = set()
 
@@ -56,11 +60,7 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     problems.register(app)
     pages.dress(app, _version(Path(str(app.static_folder))), settings.case_sensitive)
     app.register_blueprint(pages.blueprint(store, settings))
-    app.register_blueprint(
-        api.blueprint(
-            links, Stats(store, cells), Accounts(store), cells, domains, settings, reserved
-        )
-    )
+    app.register_blueprint(api.blueprint(_parts(store, settings, domains, reserved)))
     app.register_blueprint(
         redirects.blueprint(
             links,
@@ -74,6 +74,21 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     )
     reserved.update(rule.rule.split("/")[1].casefold() for rule in app.url_map.iter_rules())
     return app
+
+
+def _parts(
+    store: redis.Redis, settings: Settings, domains: Domains, reserved: set[str]
+) -> api.Parts:
+    """What the API is made of."""
+    links, cells = Links(store), Cells(settings.timezone)
+    stats, catalogue = Stats(store, cells), Catalogue(store, links)
+    mint = Mint(store, links, _codes(store, settings), settings.code_length)
+    tags = Tags(store, links, stats)
+    transfer = Transfer(links, catalogue, mint, tags, Portions(store))
+    accounts = Accounts(store)
+    return api.Parts(
+        links, mint, catalogue, tags, transfer, stats, accounts, cells, domains, settings, reserved
+    )
 
 
 def create_edge(settings: Settings) -> Edge:
