@@ -23,8 +23,8 @@ row 3  site         what is fixed at the first start      link       what a link
 row 4  web/         everything that knows HTTP
 row 5  app          wires it all on one screen
 row 6  embedded     the private Redis                     server     gunicorn and its worker
-       supervisor   starts and watches them               cli        the command
-       client       its calls to a server
+       supervisor   starts and watches them               client     calls to a server
+       cli/         the `shortener` command
 
 Follow one redirect: `web/edge.py` reads the request and coalesces look-ups, `link.py` knows the
 record, `redirects.py` decides, `journal.py` writes the click down; then the answer goes out.
