@@ -28,6 +28,7 @@ from shortener.web import api, headers, pages, preview, problems
 from shortener.web import redirect as redirects
 from shortener.web.domains import Domains
 from shortener.web.edge import Edge
+from shortener.web.lookup import Lookup
 from shortener.web.passwords import Passwords
 from shortener.web.records import Records
 from shortener.web.visitor import behind_proxies
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     links = Links(store)
     domains = _domains(settings)
     limits = Limits(store, settings.rate_limit)
+    lookup = Lookup(links, domains, limits, settings.case_sensitive)
     reserved: set[str] = set()
 
     app = Flask("shortener.web", static_url_path="/-/static")
@@ -60,18 +62,10 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     headers.dress(app)
     pages.prepare(app, domains, settings)
     app.register_blueprint(pages.blueprint(store, settings))
-    app.register_blueprint(preview.blueprint(links, domains, settings))
+    app.register_blueprint(preview.blueprint(links, lookup, settings))
     app.register_blueprint(api.blueprint(_parts(store, limits, settings, domains, reserved)))
     app.register_blueprint(
-        redirects.blueprint(
-            links,
-            journal,
-            domains,
-            Passwords(limits),
-            settings.case_sensitive,
-            settings.not_found_url,
-            limits,
-        )
+        redirects.blueprint(links, journal, lookup, Passwords(limits), settings.not_found_url)
     )
     app.wsgi_app = behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[assignment, method-assign]
     reserved.update(rule.rule.split("/")[1].casefold() for rule in app.url_map.iter_rules())
