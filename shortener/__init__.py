@@ -6,6 +6,7 @@ row 1  config       settings, parsed and checked once     errors     what can go
        journal      the click journal: append, rotate     segments   the same files, read
        children     processes that die with us            data_dir   the directory, its lock
        status       what the aggregator reports          gauges     counters of all processes
+       access_log   a line for each request, if wanted
 row 2  keys         every Redis key, in one table         codes      number -> code; alias rules
        targets      where a link may point                cells      the hour and day of a click
        connections  Redis clients from one URL            intervals  hours and days of a zone
@@ -14,6 +15,7 @@ row 3  site         what is fixed at the first start      link       what a link
        stats        ask about clicks                      limits     how often is too often
        accounts     API keys and scopes                   tally      sums of clicks, applied once
        aggregator   tails the journals, tidies up         health     named checks, in words
+       metrics      all that is counted, for Prometheus
 row 4  web/         everything that knows HTTP
 row 5  app          wires it all on one screen
 row 6  embedded     the private Redis                     server     gunicorn and its worker

@@ -141,6 +141,15 @@ def _directory(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
+def _log(text: str) -> str:
+    if text in ("", "-"):
+        return text
+    file = _directory(text)
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise ValueError(f"cannot write {file}")
+    return str(file)
+
+
 def _setting(default: str, meaning: str, parse: Callable[[str], Any] = _plain) -> Any:
     return field(metadata={"default": default, "meaning": meaning, "parse": parse})
 
@@ -202,6 +211,7 @@ class Settings:
     access_log: str = _setting(
         "",
         "where a line of JSON for each request goes: a file, or `-` for the output; empty: nowhere",
+        _log,
     )
     journal_sync: str = _setting(
         "second",

@@ -8,7 +8,10 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "shortener"
 ROWS = [
-    {"config", "errors", "journal", "segments", "children", "data_dir", "status", "gauges"},
+    {
+        *("config", "errors", "journal", "segments", "children", "data_dir", "status"),
+        *("gauges", "access_log"),
+    },
     {"keys", "codes", "targets", "cells", "intervals", "connections"},
     {
         "site",
@@ -21,6 +24,7 @@ ROWS = [
         "tally",
         "aggregator",
         "health",
+        "metrics",
     },
     {"web"},
     {"app"},
@@ -28,6 +32,7 @@ ROWS = [
 ]
 WITHIN_ROW = {  # the few steps sideways, each with the direction it has
     "segments": {"journal"},
+    "journal": {"gauges"},
     "cells": {"keys"},
     "data_dir": {"config"},
     "links": {"link"},
@@ -49,6 +54,7 @@ OWNERS = {  # who may use a library
         "accounts",
         "tally",
         "health",
+        "metrics",
         "app",
         "web",
         "embedded",
@@ -58,6 +64,7 @@ OWNERS = {  # who may use a library
     "gunicorn": {"server"},
     "uvicorn_worker": {"server"},
     "limits": {"limits"},
+    "prometheus_client": {"metrics"},
     "click": {"cli"},
     "rich": {"cli"},
     "urllib3": {"client"},

@@ -1,10 +1,7 @@
-"""Pages and files that are not links: the front page, the table of errors, health."""
+"""Pages and files that are not links: the front page, the table of errors."""
 
-import msgspec
-import redis
 from flask import Blueprint, Flask, Response, render_template
 
-from shortener import health
 from shortener.config import Settings
 from shortener.errors import PROBLEMS
 
@@ -14,8 +11,8 @@ POLICY = (
 )
 
 
-def blueprint(store: redis.Redis, settings: Settings) -> Blueprint:
-    """`/`, `/-/errors`, `/-/health`, `/-/ready`."""
+def blueprint(settings: Settings) -> Blueprint:
+    """`/`, `/-/errors`."""
     views = Blueprint("pages", __name__)
 
     @views.get("/")
@@ -27,27 +24,6 @@ def blueprint(store: redis.Redis, settings: Settings) -> Blueprint:
     @views.get("/-/errors")
     def errors() -> Response:
         return Response(render_template("errors.html", errors=PROBLEMS))
-
-    @views.get("/-/health")
-    def alive() -> Response:
-        return _json({"status": "ok"}, 200)
-
-    @views.get("/-/ready")
-    def ready() -> Response:
-        checks = health.check(store, settings.data_dir)
-        status = health.overall(checks)
-        body = {
-            "status": status,
-            "checks": {
-                check.name: {
-                    "status": check.status,
-                    "detail": check.detail,
-                    "mend": check.mend or None,
-                }
-                for check in checks
-            },
-        }
-        return _json(body, 503 if status == "failed" else 200)
 
     return views
 
@@ -66,9 +42,3 @@ def dress(app: Flask, version: str, case_sensitive: bool) -> None:
         if response.mimetype == "text/html":
             response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
-
-
-def _json(body: object, status: int) -> Response:
-    response = Response(msgspec.json.encode(body), status, mimetype="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    return response

@@ -31,7 +31,7 @@ class Passwords:
         who = (str(link.number), network(visitor))
         standing = self._limits.standing("password", *who)
         if standing is not None and not standing.remaining:
-            raise refused(TooManyTries(), standing)
+            raise refused(TooManyTries(), self._limits.refusal("password", *who))
         given = password[:MAX_PASSWORD]
         if link.password is None or not check_password_hash(link.password, given):
             self._limits.hit("password", *who)

@@ -119,7 +119,7 @@ def _find(links: Links, domains: Domains, limits: Limits, code: str) -> Link:
                 return links.get(name)
     visitor = network(request.remote_addr or "")
     if not limits.hit("unknown", visitor):
-        raise refused(TooManyTries(), limits.standing("unknown", visitor))
+        raise refused(TooManyTries(), limits.refusal("unknown", visitor))
     raise LinkNotFound
 
 
