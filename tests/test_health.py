@@ -274,7 +274,7 @@ def test_an_admin_key_that_others_can_read_is_named(new_server: NewServer) -> No
     server = new_server(WORKERS="1").start()
     file = server.data_dir / "admin-key"
     file.chmod(0o640)
-    assert "others on this host" in wrong_soon(server, {"admin-key"})["admin key"]
+    assert "others on this host" in wrong_soon(server, {"admin-key"})["admin-key"]
     assert server.key not in server.http.get("/-/ready").text
     file.chmod(0o600)
     assert wrong_soon(server, set()) == {}
