@@ -68,9 +68,24 @@ class LinkNotFound(Problem):
     meaning = "There is no link with this code."
 
 
+class TagNotFound(Problem):
+    slug, status, title = "tag-not-found", 404, "No such tag"
+    meaning = "There is no link with this tag."
+
+
+class TagTaken(Problem):
+    slug, status, title = "tag-taken", 409, "Tag already taken"
+    meaning = "Other links have this tag."
+
+
 class LinkExpired(Problem):
     slug, status, title = "link-expired", 410, "Link expired"
     meaning = "The link has expired and leads nowhere any more."
+
+
+class LinkUsedUp(Problem):
+    slug, status, title = "link-used-up", 410, "Link used up"
+    meaning = "The link has been followed as often as it may be and leads nowhere any more."
 
 
 class Unauthorized(Problem):

@@ -8,6 +8,12 @@
     l:{b}:NAME             string  links       a link: its record, JSON           never
     i:{b}                  zset    links       names, scored by their place       never
     r:{b}                  zset    tally       place and name, scored by clicks   with the link
+    g:{b}:TAG              zset    links       names with a tag, scored by place  with its links
+    tags:{b}               hash    links       tag -> number of its links         never
+    x:{b}:GROUP            zset    url_index   digest of a URL and a name         with the link
+    c:{b}:OWNER:DIGEST     hash    claims      what a request makes               a day, a minute
+    o:{b}                  hash    transfer    statistics that were added once    never
+    retags                 hash    tags        a tag being renamed -> its new one when done
     marks:{b}              hash    tally       journal -> offset applied so far   with journal
     t:{b}:SUBJECT          hash    tally       totals: c clicks, at last click    with the link
     u:{b}:NUMBER           string  links       uses of a link with max_clicks     with the link
@@ -33,6 +39,7 @@ BUCKETS = (
 SITE = "site"
 NUMBER = "number"
 KEYS = "keys"
+RETAGS = "retags"
 KEY_USES = "keys:used"
 SITE_SUBJECT = "*"
 
@@ -52,11 +59,37 @@ def tag_subject(tag: str) -> str:
 
 
 def link(name: str) -> str:
-    return f"l:{{{bucket(name)}}}:{name}"
+    return link_prefix(bucket(name)) + name
+
+
+def link_prefix(in_bucket: str) -> str:
+    """What the keys of all links of a bucket begin with."""
+    return f"l:{{{in_bucket}}}:"
 
 
 def index(in_bucket: str) -> str:
     return f"i:{{{in_bucket}}}"
+
+
+def tag_index(in_bucket: str, tag: str) -> str:
+    return f"g:{{{in_bucket}}}:{tag}"
+
+
+def tags(in_bucket: str) -> str:
+    return f"tags:{{{in_bucket}}}"
+
+
+def urls(in_bucket: str, digest: bytes) -> str:
+    """The group of a URL's digest: 4,096 in each bucket keep each small."""
+    return f"x:{{{in_bucket}}}:{digest[0]:02x}{digest[1] >> 4:x}"
+
+
+def claim(owner: str, digest: str) -> str:
+    return f"c:{{{bucket(digest)}}}:{owner}:{digest}"
+
+
+def once(in_bucket: str) -> str:
+    return f"o:{{{in_bucket}}}"
 
 
 def ranks(in_bucket: str) -> str:

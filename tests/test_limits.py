@@ -135,6 +135,16 @@ def test_who_tries_codes_is_stopped(proxied: Server) -> None:
     store.close()
 
 
+def test_previews_are_no_way_around(proxied: Server) -> None:
+    """Codes tried with a + count as codes."""
+    visit = {"X_Forwarded_For": "192.0.2.1"}
+    tried = Counter(proxied.follow(f"none{n:06d}+", **visit).status_code for n in range(FREE + 5))
+    assert tried == {404: FREE, 429: 5}
+    assert ask(proxied, "192.0.2.1", 2) == {429: 2}
+    code = proxied.make_link()["code"]
+    assert proxied.follow(f"{code}+", **visit).status_code == 200
+
+
 def test_a_network_of_ipv6_counts_as_one(proxied: Server) -> None:
     """Addresses of one /64 share a limit, in whatever spelling; the next /64 has its own."""
     for last in range(FREE // 50):

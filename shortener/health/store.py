@@ -8,8 +8,8 @@ import redis
 from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError
 
 from shortener import connections, keys
-from shortener.config import REDIRECT_STATUSES
 from shortener.health.check import Check
+from shortener.values import REDIRECT_STATUSES
 
 MAX_APART = 5.0  # seconds between its clock and ours
 

@@ -16,9 +16,10 @@ from shortener.link import Link
 from shortener.redirects import Gated, decide
 from shortener.web.bridge import Bridge, Receive, Scope, Send
 from shortener.web.domains import Domains
+from shortener.web.lookup import LOOKUP
 from shortener.web.meter import Meter
 from shortener.web.records import Records
-from shortener.web.redirect import CACHE_CONTROL, LOOKUP
+from shortener.web.redirect import CACHE_CONTROL
 from shortener.web.visitor import click, host, is_counted, read_headers
 
 _HEADERS = [(b"cache-control", CACHE_CONTROL.encode()), (b"content-length", b"0")]

@@ -15,9 +15,20 @@ from shortener.web.visitor import network
 MAX_PASSWORD = 256  # characters
 
 
-def hashed(password: str) -> str:
-    """A salted scrypt hash (RFC 7914; about 50 ms and 32 MiB of memory)."""
-    return generate_password_hash(password, method="scrypt")
+class Password:
+    """One that was asked for, with its hash made once and when it is needed."""
+
+    def __init__(self, plain: str) -> None:
+        self._plain, self._hash = plain, ""
+
+    def hashed(self) -> str:
+        """A salted scrypt hash (RFC 7914; about 50 ms and 32 MiB of memory)."""
+        self._hash = self._hash or generate_password_hash(self._plain, method="scrypt")
+        return self._hash
+
+    def matches(self, stored: str | None) -> bool:
+        """Whether it is the one behind a stored hash."""
+        return stored is not None and check_password_hash(stored, self._plain)
 
 
 class Passwords:
@@ -33,6 +44,6 @@ class Passwords:
         if standing is not None and not standing.remaining:
             raise refused(TooManyTries(), self._limits.refusal("password", *who))
         given = password[:MAX_PASSWORD]
-        if link.password is None or not check_password_hash(link.password, given):
+        if not Password(given).matches(link.password):
             self._limits.hit("password", *who)
             raise WrongPassword
