@@ -5,7 +5,8 @@ A module imports only from rows above its own (`tests/test_architecture.py` hold
 row 1  config       settings, parsed and checked once     errors     what can go wrong, with status
        journal      the click journal: append, rotate     segments   the same files, read
        children     processes that die with us            data_dir   the directory, its lock
-       status       what the aggregator reports           parsers    values of settings, read
+       status       what the aggregator reports           gauges     counters of all processes
+       access_log   a line a request, if wanted           values     how settings are read
 row 2  keys         every Redis key, in one table         codes      number -> code; alias rules
        targets      where a link may point                cells      where clicks are kept, how long
        connections  Redis clients from one URL            intervals  hours and days of a zone
@@ -15,18 +16,21 @@ row 3  site         what is fixed at the first start      link       what a link
        links        find, change, delete                  redirects  the decision, pure
        mint         new links                             claims     requests sent again
        catalogue    lists and search                      filters    what is asked of them
-       url_index    which links lead to a URL
+       existing     links equal to a wish                 url_index  which links lead to a URL
+       tags         tags of links                         portions   statistics, carried over
+       transfer     export and import
        stats        ask about clicks                      limits     how often is too often
        series       counts by interval                    labels     clicks by label
        accounts     API keys and scopes                   increments clicks, summed up
        tally        these, applied once                   salts      what visitors are hashed with
        aggregator   tails the journals, tidies up         counting   all that counts, wired
-       health       named checks, in words
+       health       named checks, in words                metrics    numbers for Prometheus
+       qr           short URLs as QR codes
 row 4  web/         everything that knows HTTP
 row 5  app          wires it all on one screen
 row 6  embedded     the private Redis                     server     gunicorn and its worker
-       supervisor   starts and watches them               cli        the command
-       client       its calls to a server
+       supervisor   starts and watches them               client     calls to a server
+       cli/         the `shortener` command
 
 Follow one redirect: `web/edge.py` reads the request and coalesces look-ups, `link.py` knows the
 record, `redirects.py` decides, `journal.py` writes the click down; then the answer goes out.

@@ -4,6 +4,7 @@
     site                   hash    site        what is fixed at the first start   never
     number                 string  links       the number of the newest link      never
     keys                   hash    accounts    SHA-256 of an API key -> its JSON  never
+    keys:used              hash    accounts    the same -> last use, in seconds   with the key
     l:{b}:NAME             string  links       a link: its record, JSON           never
     i:{b}                  zset    links       names, scored by their place       never
     r:{b}                  zset    tally       place and name, scored by clicks   with the link
@@ -19,12 +20,13 @@
     q:{b}:SUBJECT:WEEK     hash    tally       quarters of an hour                KEEP_QUARTERS
     d:{b}:SUBJECT:YEAR     hash    tally       days of the site's zone            KEEP_DAYS
     m:{b}:SUBJECT:MONTH    hash    tally       label -> clicks of a month         with the link
-    b:{b}:SUBJECT:MONTH.N  hash    tally       clicks by label and day            KEEP_LABELS
+    b:{b}:SUBJECT:MONTH-N  hash    tally       clicks by label and day            KEEP_LABELS
     v:{b}:SUBJECT:DATE     string  tally       the day's visitors, HyperLogLog    with the salt
     w:{b}:DATE             hash    tally       subject -> visitors counted then   with the salt
     salts                  hash    salts       date -> salt of its visitors       when applied
     held                   hash    salts       host -> oldest date it may count   never
-    LIMITS:{…}             string  limits      tries by link and address          two minutes
+    LIMITS:{…}             string  limits      wrong passwords by link, calls     two windows
+                                               that make links by key
 
 A link's place says where it stands among all links by age (`Link.place`).  NAME is its code, on
 another than the default domain with the domain and a slash in front.  `b` is the bucket, one of
@@ -48,6 +50,7 @@ KEYS = "keys"
 RETAGS = "retags"
 SALTS = "salts"
 HELD = "held"
+KEY_USES = "keys:used"
 SITE_SUBJECT = "*"
 ORPHANS_SUBJECT = "?"
 
@@ -129,7 +132,7 @@ def months(in_bucket: str, subject: str, month: int) -> str:
 
 
 def labels(in_bucket: str, subject: str, month: int, stretch: int) -> str:
-    return f"b:{{{in_bucket}}}:{subject}:{month}.{stretch}"
+    return f"b:{{{in_bucket}}}:{subject}:{month}-{stretch}"
 
 
 def visitors(in_bucket: str, subject: str, day: int) -> str:

@@ -1,7 +1,7 @@
 """What a link is: one JSON string in the store, readable with `redis-cli GET`."""
 
 import hashlib
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -9,6 +9,14 @@ from shortener import keys
 from shortener.errors import Invalid
 
 PLACE_BITS = 20  # of a number in a place: two links of one second are so many numbers apart
+
+
+def place(created: int, number: int) -> int:
+    """The place of a link: its second and the last 20 bits of its number.
+
+    Exact as a score in the store (53 bits) until the year 2242.
+    """
+    return created << PLACE_BITS | number % (1 << PLACE_BITS)
 
 
 class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -39,12 +47,8 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     @property
     def place(self) -> int:
-        """Where it stands among all links, older ones first; tells it from every other one.
-
-        Its second and the last 20 bits of its number: exact as a score in the store (53 bits)
-        until the year 2242.
-        """
-        return self.created << PLACE_BITS | self.number % (1 << PLACE_BITS)
+        """Where it stands among all links, older ones first; tells it from every other one."""
+        return place(self.created, self.number)
 
     def is_over(self, now: int) -> bool:
         """Whether its time is over at `now` (seconds since 1970)."""
@@ -66,6 +70,13 @@ class Secret(Protocol):
         """Whether it is the one behind a stored hash."""
 
 
+class Arrival(NamedTuple):
+    """What a link brings along that was made elsewhere."""
+
+    uses: int  # visitors that it has let through
+    note: str  # on the statistics that follow it; "" when none do
+
+
 class Wish(msgspec.Struct, frozen=True):
     """What a new link should be, checked and normalised.
 
@@ -80,6 +91,7 @@ class Wish(msgspec.Struct, frozen=True):
     length: int = 0
     find: bool = False
     password: Secret | None = None
+    arrival: Arrival | None = None
 
     @property
     def may_be_another(self) -> bool:
@@ -87,7 +99,14 @@ class Wish(msgspec.Struct, frozen=True):
         return self.find and self.password is None
 
     def is_met_by(self, link: Link) -> bool:
-        """Whether `link` equals the wish in every given field."""
+        """Whether `link` equals the wish in every given field.
+
+        One that was made elsewhere is the same still when it was changed here since.
+        """
+        if self.arrival is not None and self.code is not None:
+            return self.domain == link.domain and (
+                link.created == self.fields.get("created") or link.url == self.fields["url"]
+            )
         return (
             self.domain == link.domain
             and (len(link.code) >= self.length if self.code is None else self.code == link.code)
@@ -97,10 +116,16 @@ class Wish(msgspec.Struct, frozen=True):
 
     def link(self, number: int, code: str, by: str, now: int) -> Link:
         """The link that it asks for."""
-        fields: dict[str, Any] = {"domain": self.domain, "status": self.status} | self.fields
+        fields: dict[str, Any] = {
+            "created": now,
+            "by": by,
+            "domain": self.domain,
+            "status": self.status,
+        }
+        fields |= self.fields
         if self.password is not None:
             fields["password"] = self.password.hashed()
-        return Link(v=1, number=number, code=code, created=now, by=by, **fields)
+        return Link(v=1, number=number, code=code, **fields)
 
 
 encode = msgspec.json.Encoder().encode

@@ -18,6 +18,7 @@ from shortener import keys
 from shortener.claims import Claim, Claims
 from shortener.codes import RANDOM_FROM, Codes
 from shortener.errors import CodesExhausted, CodeTaken, Invalid, LinkNotFound, Problem
+from shortener.existing import Existing
 from shortener.link import Link, Wish, decode, encode
 from shortener.links import Links
 from shortener.url_index import UrlIndex
@@ -28,8 +29,9 @@ REPEAT = 24 * 3600  # seconds that an idempotency key is remembered
 RACE = 60  # seconds that a request for an equal link may take to make it
 RACES = 8  # times that such a link may vanish while it is asked for
 
-# KEYS[1] the bucket's index  KEYS[2] its tags
-# ARGV[1] MessagePack: [[record's key, name, place, record, [tag's index, tag, ...]], ...]
+# KEYS[1] the bucket's index  KEYS[2] its tags  KEYS[3] its notes
+# ARGV[1] MessagePack: [[record's key, name, place, record, [tag's index, tag, ...],
+#   key of its uses, uses, note on statistics that follow], ...]
 # Answers for each the record that has the name already, or nothing when this one took it.
 CREATE = """
 local answers = {}
@@ -42,6 +44,8 @@ for i, link in ipairs(cmsgpack.unpack(ARGV[1])) do
       redis.call('ZADD', link[5][j], link[3], link[2])
       redis.call('HINCRBY', KEYS[2], link[5][j + 1], 1)
     end
+    if link[7] > 0 then redis.call('SET', link[6], link[7]) end
+    if link[8] ~= '' then redis.call('HSET', KEYS[3], link[8], 0) end
   end
 end
 return answers
@@ -89,6 +93,7 @@ class Mint:
         self._create = store.register_script(CREATE)
         self._claims = Claims(store)
         self._urls = UrlIndex(store)
+        self._existing = Existing(links, self._urls)
 
     def make(
         self, wishes: Sequence[Wish], by: str, now: int, repetition: Repetition | None = None
@@ -146,7 +151,7 @@ class Mint:
         for leap in range(MAX_LEAPS):
             links = [self._link(one, by, now) for one in tries]
             collided: list[_Try] = []
-            for one, link, taken in zip(tries, links, self._put(links), strict=True):
+            for one, link, taken in zip(tries, links, self._put(tries, links), strict=True):
                 outcome = _outcome(one, link, taken)
                 if outcome is None:
                     collided.append(one)
@@ -169,7 +174,9 @@ class Mint:
         """
         outcomes: Outcomes = {}
         for _ in range(RACES):
-            outcomes |= {item: Made(link, False) for item, link in self._equal(wishes, now).items()}
+            outcomes |= {
+                item: Made(link, False) for item, link in self._existing.equal(wishes, now).items()
+            }
             wishes = _without(wishes, outcomes)
             if wishes:
                 outcomes |= self._make_claimed(wishes, by, now)
@@ -199,33 +206,6 @@ class Mint:
             self._claims.drop(claims[item])
         return done
 
-    def _equal(self, wishes: dict[int, Wish], now: int) -> dict[int, Link]:
-        """By item the oldest live link without password that meets the wish."""
-        names = self._urls.names([wish.fields["url"] for wish in wishes.values()])
-        links = iter(self._links.read([name for some in names for name in some]))
-        meeting: dict[int, list[Link]] = {}
-        for (item, wish), some in zip(wishes.items(), names, strict=True):
-            found = [next(links) for _ in some]
-            meeting[item] = [
-                link
-                for link in found
-                if link is not None
-                and link.password is None
-                and not link.is_over(now)
-                and wish.is_met_by(link)
-            ]
-        limited = [link for some in meeting.values() for link in some if link.max_clicks]
-        uses = dict(zip((link.name for link in limited), self._links.uses(limited), strict=True))
-        left = {
-            item: [
-                link
-                for link in some
-                if link.max_clicks is None or uses[link.name] < link.max_clicks
-            ]
-            for item, some in meeting.items()
-        }
-        return {item: min(some, key=lambda link: link.place) for item, some in left.items() if some}
-
     def _numbers(self, count: int) -> int:
         """The first of so many new numbers."""
         return int(self._store.incrby(keys.NUMBER, count)) - count + 1
@@ -246,12 +226,13 @@ class Mint:
                 code = self._codes().encode(one.number, length)
         return one.wish.link(one.number, code, by, now)
 
-    def _put(self, links: Sequence[Link]) -> list[Link | None]:
+    def _put(self, tries: Sequence[_Try], links: Sequence[Link]) -> list[Link | None]:
         """Store each link if its name is free; answers the links that have the others' names."""
         taken: dict[int, Link] = {}
         for bucket, batch in _by_bucket(links):
-            packed = _pack([_packed(bucket, link) for _, link in batch])
-            answers = self._create(keys=[keys.index(bucket), keys.tags(bucket)], args=[packed])
+            packed = _pack([_packed(bucket, tries[place].wish, link) for place, link in batch])
+            touched = [keys.index(bucket), keys.tags(bucket), keys.once(bucket)]
+            answers = self._create(keys=touched, args=[packed])
             for (place, _), record in zip(batch, cast("list[bytes]", answers), strict=True):
                 if record:
                     taken[place] = decode(record)
@@ -268,9 +249,12 @@ def _by_bucket(links: Iterable[Link]) -> Iterator[tuple[str, list[tuple[int, Lin
             yield bucket, batch[start : start + AT_ONCE]
 
 
-def _packed(bucket: str, link: Link) -> list[object]:
+def _packed(bucket: str, wish: Wish, link: Link) -> list[object]:
     indices = [part for tag in link.tags for part in (keys.tag_index(bucket, tag), tag)]
-    return [keys.link(link.name), link.name, str(link.place), encode(link).decode(), indices]
+    uses, note = wish.arrival or (0, "")
+    record = encode(link).decode()
+    used = keys.uses(bucket, link.number)
+    return [keys.link(link.name), link.name, str(link.place), record, indices, used, uses, note]
 
 
 def _outcome(one: _Try, link: Link, taken: Link | None) -> Made | Problem | None:
@@ -281,7 +265,7 @@ def _outcome(one: _Try, link: Link, taken: Link | None) -> Made | Problem | None
         return Made(taken, False)
     if one.wish.code is None:
         return None
-    if taken.by == link.by and one.wish.is_met_by(taken):
+    if (taken.by == link.by or one.wish.arrival) and one.wish.is_met_by(taken):
         return Made(taken, False)
     return CodeTaken(f"{one.wish.code} is the code of another link.")
 

@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from shortener import __version__, children, connections, data_dir, places, site
+from shortener import __version__, children, connections, data_dir, gauges, places, site
 from shortener.accounts import Accounts
 from shortener.config import PREFIX, Settings, StartError
 from shortener.embedded import Embedded
@@ -74,6 +74,7 @@ class Supervisor:
         if self._settings.geoip_db:
             places.finder(self._settings.geoip_db)  # what the aggregator would not start with
         self._lock = data_dir.lock(self._settings.data_dir)
+        gauges.clear(gauges.directory(self._settings.data_dir))
         with _listen(self._settings.bind) as listener:
             try:
                 new_key = self._start(listener)
@@ -162,6 +163,7 @@ class Supervisor:
             children.stop(watched.process, STOP_PATIENCE)
         if self._embedded is not None:
             self._embedded.stop()
+        gauges.clear(gauges.directory(self._settings.data_dir))
         (self._settings.data_dir / "address").unlink(missing_ok=True)
 
 

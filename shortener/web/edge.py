@@ -16,9 +16,11 @@ from shortener.link import Link
 from shortener.redirects import Gated, decide
 from shortener.web.bridge import Bridge, Receive, Scope, Send
 from shortener.web.domains import Domains
+from shortener.web.lookup import LOOKUP
+from shortener.web.meter import Meter
 from shortener.web.records import Records
-from shortener.web.redirect import CACHE_CONTROL, LOOKUP
-from shortener.web.visitor import click, is_counted
+from shortener.web.redirect import CACHE_CONTROL
+from shortener.web.visitor import click, host, is_counted, read_headers
 
 _HEADERS = [(b"cache-control", CACHE_CONTROL.encode()), (b"content-length", b"0")]
 _EMPTY = {"type": "http.response.body", "body": b""}
@@ -35,10 +37,12 @@ class Edge:
         domains: Domains,
         case_sensitive: bool,
         trusted_proxies: int,
-        country_header: str = "",
+        meter: Meter,
+        country_header: bytes = b"",
     ) -> None:
         self._bridge = Bridge(flask)
         self._records, self._journal, self._domains = records, journal, domains
+        self._meter = meter
         self._case_sensitive, self._trusted_proxies = case_sensitive, trusted_proxies
         self._country_header = country_header
 
@@ -60,10 +64,11 @@ class Edge:
         code = normalise(path[1:], self._case_sensitive)
         if not looks_like_code(code):
             return None
-        return code if self._domains.only else self._domains.name(_host(scope), code)
+        return code if self._domains.only else self._domains.name(self._host(scope), code)
 
     async def _follow(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         found: Link | Problem | None
+        began = time.perf_counter_ns()
         try:
             found = link = await self._records.find(name)
             at = time.time_ns() // 1_000_000
@@ -77,20 +82,12 @@ class Edge:
         except Problem as problem:
             await self._bridge(scope, receive, send, {LOOKUP: problem}, needs_store=False)
             return
-        headers = dict(scope["headers"])
+        headers = read_headers(scope["headers"], self._trusted_proxies)
+        peer = scope["client"][0] if scope["client"] else ""
         if link is not None and redirect.counted and is_counted(scope["method"], headers):
-            client = scope["client"]
-            peer = client[0] if client else ""
-            visit = click(
-                link,
-                at,
-                headers,
-                scope["query_string"],
-                peer,
-                self._trusted_proxies,
-                self._country_header,
-            )
-            self._journal.append([visit])
+            query = scope["query_string"]
+            proxies, country = self._trusted_proxies, self._country_header
+            self._journal.append([click(link, at, headers, query, peer, proxies, country)])
         location = (b"location", redirect.location.encode())
         start = {
             "type": "http.response.start",
@@ -99,6 +96,12 @@ class Edge:
         }
         await send(start)
         await send(_EMPTY)
+        method, path = scope["method"], scope["raw_path"]
+        self._meter.redirected(redirect.status, began, method, path, headers, peer)
+
+    def _host(self, scope: Scope) -> str:
+        headers = read_headers(scope["headers"], self._trusted_proxies)
+        return host(headers, self._trusted_proxies)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """The lifespan protocol: on the way out, what was written is forced to the disk."""
@@ -113,7 +116,4 @@ class Edge:
     def _close(self) -> None:
         self._bridge.close()
         self._journal.close()
-
-
-def _host(scope: Scope) -> str:
-    return next((v.decode("latin-1") for k, v in scope["headers"] if k == b"host"), "")
+        self._meter.close()

@@ -1,7 +1,7 @@
 """Passwords of links: slow hashes, and a bound on guessing.
 
-Tries are counted for each link and address, over all workers: whoever guesses is made to wait,
-and nobody else is locked out by it.
+Tries are counted for each link and address (of IPv6 the /64), over all workers: whoever guesses is
+made to wait, and nobody else is locked out by it.
 """
 
 from werkzeug.security import check_password_hash, generate_password_hash
@@ -9,6 +9,8 @@ from werkzeug.security import check_password_hash, generate_password_hash
 from shortener.errors import TooManyTries, WrongPassword
 from shortener.limits import Limits
 from shortener.link import Link
+from shortener.web.limited import refused
+from shortener.web.visitor import network
 
 MAX_PASSWORD = 256  # characters
 
@@ -37,9 +39,11 @@ class Passwords:
 
     def check(self, password: str, link: Link, visitor: str) -> None:
         """Raises `WrongPassword`; `TooManyTries` before anything is hashed."""
-        if not self._limits.allows("password", str(link.number), visitor):
-            raise TooManyTries
+        who = (str(link.number), network(visitor))
+        standing = self._limits.standing("password", *who)
+        if standing is not None and not standing.remaining:
+            raise refused(TooManyTries(), self._limits.refusal("password", *who))
         given = password[:MAX_PASSWORD]
         if not Password(given).matches(link.password):
-            self._limits.hit("password", str(link.number), visitor)
+            self._limits.hit("password", *who)
             raise WrongPassword

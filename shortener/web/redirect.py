@@ -1,7 +1,7 @@
 """The redirect under Flask: for hosts without the event loop, for its pages, and for its gates.
 
-The same decision as on the edge.  When the edge was asked first, its finding comes along in the
-WSGI environment under `LOOKUP`: the link, None for an unknown code, or the problem it met.
+The same decision as on the edge.  When the edge was asked first, its finding comes along: the link,
+None for an unknown code, or the problem it met.
 """
 
 import time
@@ -12,17 +12,22 @@ from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from shortener.codes import looks_like_code, normalise
-from shortener.errors import LinkNotFound, Problem, StoreAway, TooManyTries, WrongPassword
+from shortener.errors import (
+    LinkNotFound,
+    LinkUsedUp,
+    StoreAway,
+    TooManyTries,
+    WrongPassword,
+)
 from shortener.journal import Journal
 from shortener.link import Link
 from shortener.links import Links
 from shortener.redirects import Gated, Redirect, decide, lead, over
-from shortener.web.domains import Domains
-from shortener.web.pages import POLICY
+from shortener.web.headers import POLICY
+from shortener.web.lookup import Lookup
 from shortener.web.passwords import Passwords
-from shortener.web.visitor import Headers, address, click, is_ahead, is_counted
+from shortener.web.visitor import Headers, click, is_ahead, is_counted
 
-LOOKUP = "shortener.lookup"
 MAX_ORPHANS = 100  # visits to unknown codes counted a second
 CACHE_CONTROL = "private, no-store"  # a cached redirect is a click nobody sees
 
@@ -30,29 +35,22 @@ CACHE_CONTROL = "private, no-store"  # a cached redirect is a click nobody sees
 def blueprint(
     links: Links,
     journal: Journal,
-    domains: Domains,
+    lookup: Lookup,
     passwords: Passwords,
-    case_sensitive: bool,
-    trusted_proxies: int,
     not_found_url: str,
-    country_header: str = "",
+    country_header: bytes = b"",
 ) -> Blueprint:
     """`GET /{code}`, and `POST` where a link asks for a password."""
     views = Blueprint("redirect", __name__)
     orphans = Orphans()
 
-    @views.get("/<code>")
+    @views.get("/<plain:code>")
     def follow(code: str) -> Response:
         at, headers = time.time_ns() // 1_000_000, _headers()
-        wanted = normalise(code, case_sensitive)
         try:
-            link = _find(links, domains, wanted)
+            link = lookup.find(code)
         except LinkNotFound:
-            if (
-                looks_like_code(wanted)
-                and is_counted(request.method, headers)
-                and orphans.admit(at)
-            ):
+            if is_counted(request.method, headers) and orphans.admit(code, at):
                 _note(None, at, headers)
             return _lead_nowhere()
         try:
@@ -67,16 +65,16 @@ def blueprint(
             _note(link, at, headers)
         return _answer(redirect)
 
-    @views.post("/<code>")
+    @views.post("/<plain:code>")
     def enter(code: str) -> Response:
         """The password form comes back: 303, so that the password goes no further."""
         at, headers = time.time_ns() // 1_000_000, _headers()
-        link = _find(links, domains, normalise(code, case_sensitive))
+        link = lookup.find(code)
         redirect = lead(link, at, request.query_string)
         if link.password is None:
             raise MethodNotAllowed(["GET", "HEAD", "OPTIONS"])
         if redirect.counted:
-            visitor = address(headers, request.remote_addr or "", trusted_proxies)
+            visitor = request.remote_addr or ""
             try:
                 passwords.check(request.form.get("password", ""), link, visitor)
             except (WrongPassword, TooManyTries) as problem:
@@ -99,14 +97,15 @@ def blueprint(
             if request.method == "HEAD":
                 return _answer(redirect, with_location=False)
             if not links.take(link):
-                return _answer(over(link))
+                return _answer(over(link, LinkUsedUp))
         if is_counted(request.method, headers):
             _note(link, at, headers, used=link.max_clicks is not None)
         return _answer(redirect)
 
     def _note(link: Link | None, at: int, headers: Headers, used: bool = False) -> None:
         query, peer = request.query_string, request.remote_addr or ""
-        visit = click(link, at, headers, query, peer, trusted_proxies, country_header)
+        # `peer` is the visitor by now
+        visit = click(link, at, headers, query, peer, 0, country_header)
         journal.append([msgspec.structs.replace(visit, used=used) if used else visit])
 
     return views
@@ -115,35 +114,25 @@ def blueprint(
 class Orphans:
     """Bounds what visits to unknown codes cost: so many a second in each process are counted.
 
-    Whoever tries out codes sends thousands; their journal is for clicks that were redirected.
+    Whoever tries out codes sends thousands; the journal is for clicks that were redirected.
     """
 
     def __init__(self) -> None:
         self._second = self._admitted = 0
         self._lock = Lock()
 
-    def admit(self, at: int) -> bool:
-        """Whether a visit at a time in milliseconds since 1970 is counted."""
+    def admit(self, code: str, at: int) -> bool:
+        """Whether a visit to an unknown code, at a time in milliseconds since 1970, is counted.
+
+        What cannot be a code is none.
+        """
+        if not looks_like_code(normalise(code, True)):
+            return False
         with self._lock:
             if at // 1000 != self._second:
                 self._second, self._admitted = at // 1000, 0
             self._admitted += 1
             return self._admitted <= MAX_ORPHANS
-
-
-def _find(links: Links, domains: Domains, code: str) -> Link:
-    """The link that the edge found, or the one with this normalised code on the asked domain."""
-    if LOOKUP in request.environ:
-        found: Link | Problem | None = request.environ[LOOKUP]
-        if isinstance(found, Problem):
-            raise found
-        if found is not None:
-            return found
-    elif looks_like_code(code):
-        name = domains.name(request.headers.get("Host", ""), code)
-        if name is not None:
-            return links.get(name)
-    raise LinkNotFound
 
 
 def _headers() -> dict[bytes, bytes]:

@@ -34,6 +34,7 @@ def blueprint(
 
     @views.post("/links")
     @access.needs("links:write")
+    @access.limited
     def create_link() -> Response:
         queries.known(request.args, ())
         now = int(time.time())
@@ -47,6 +48,7 @@ def blueprint(
 
     @views.post("/links/bulk")
     @access.needs("links:write")
+    @access.limited
     def create_links() -> Response:
         queries.known(request.args, ())
         now = int(time.time())

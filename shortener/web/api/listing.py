@@ -39,7 +39,7 @@ def question(query: Query, domains: Domains) -> Question:
     stored = UNSET if domain is None else domains.stored(domain)
     return Question(
         limit(query, DEFAULT_LIMIT, MAX_LIMIT),
-        None if "cursor" not in query else _position(query["cursor"], sort),
+        position(query, sort),
         sort,
         _tags(query.getlist("tag")),
         _search(query.get("search", "")),
@@ -72,7 +72,11 @@ def cursor(position: Position, sort: Sort) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _position(text: str, sort: Sort) -> Position:
+def position(query: Query, sort: Sort) -> Position | None:
+    """The position that `cursor` stands for; None without one."""
+    text = query.get("cursor")
+    if text is None:
+        return None
     try:
         decoded = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
         clicks = rb"\.([0-9]{1,15})" if sort == "-clicks" else b"()"

@@ -21,11 +21,14 @@ class Wishes:
     def __init__(self, domains: Domains, settings: Settings, reserved: Collection[str]) -> None:
         self._domains, self._settings, self._reserved = domains, settings, reserved
 
-    def read(self, new: bodies.NewLink, now: int) -> Wish:
-        """What is asked for, checked and normalised.  Raises `Invalid`."""
+    def read(self, new: bodies.NewLink, now: int | None) -> Wish:
+        """What is asked for, checked and normalised; without `now` it may be over.
+
+        Raises `Invalid`.
+        """
         found = bodies.fields(new, self._settings.redirect_status, self.check_url)
         expires = found.get("expires")
-        if expires is not None and expires <= now:
+        if expires is not None and now is not None and expires <= now:
             raise Invalid.field("expires_at", "must be in the future")
         check_times(found.get("starts"), expires)
         alias = None if new.code is UNSET else new.code
