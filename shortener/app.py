@@ -10,11 +10,10 @@ from collections.abc import Callable
 import redis
 from flask import Flask
 
-from shortener import connections, data_dir, gauges, site, targets
+from shortener import connections, counting, data_dir, gauges, site, targets
 from shortener.access_log import AccessLog
 from shortener.accounts import Accounts
 from shortener.catalogue import Catalogue
-from shortener.cells import Cells
 from shortener.codes import Codes
 from shortener.config import Settings
 from shortener.gauges import Counters
@@ -87,7 +86,14 @@ def create_app(
     app.register_blueprint(preview.blueprint(links, lookup, settings))
     app.register_blueprint(api.blueprint(_parts(store, limits, settings, domains, reserved)))
     app.register_blueprint(
-        redirects.blueprint(links, journal, lookup, Passwords(limits), settings.not_found_url)
+        redirects.blueprint(
+            links,
+            journal,
+            lookup,
+            Passwords(limits),
+            settings.not_found_url,
+            settings.believed_country_header,
+        )
     )
     proxied = behind_proxies(app.wsgi_app, settings.trusted_proxies)
     app.wsgi_app = meter.around(proxied)  # type: ignore[assignment, method-assign]
@@ -99,7 +105,7 @@ def _parts(
     store: redis.Redis, limits: Limits, settings: Settings, domains: Domains, reserved: set[str]
 ) -> api.Parts:
     """What the API is made of."""
-    links, cells = Links(store), Cells(settings.timezone)
+    links, cells = Links(store), counting.cells(settings)
     stats, catalogue = Stats(store, cells), Catalogue(store, links)
     mint = Mint(store, links, _codes(store, settings), settings.code_length)
     tags = Tags(store, links, stats)
@@ -136,6 +142,7 @@ def create_edge(settings: Settings) -> Edge:
         settings.case_sensitive,
         settings.trusted_proxies,
         meter,
+        settings.believed_country_header,
     )
 
 

@@ -38,11 +38,13 @@ class Edge:
         case_sensitive: bool,
         trusted_proxies: int,
         meter: Meter,
+        country_header: str = "",
     ) -> None:
         self._bridge = Bridge(flask)
         self._records, self._journal, self._domains = records, journal, domains
         self._meter = meter
         self._case_sensitive, self._trusted_proxies = case_sensitive, trusted_proxies
+        self._country_header = country_header
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -83,8 +85,9 @@ class Edge:
         headers = read_headers(scope["headers"], self._trusted_proxies)
         peer = scope["client"][0] if scope["client"] else ""
         if link is not None and redirect.counted and is_counted(scope["method"], headers):
-            query = scope["query_string"]
-            self._journal.append([click(link, at, headers, query, peer, self._trusted_proxies)])
+            query, trusted = scope["query_string"], self._trusted_proxies
+            visit = click(link, at, headers, query, peer, trusted, self._country_header)
+            self._journal.append([visit])
         location = (b"location", redirect.location.encode())
         start = {
             "type": "http.response.start",

@@ -10,7 +10,7 @@ from shortener.accounts import SCOPES, Account
 from shortener.config import Settings
 from shortener.link import Link
 from shortener.links import Links
-from shortener.stats import Answer, Stats, Totals, link_subject
+from shortener.stats import Stats, Totals, link_subject
 from shortener.web.domains import Domains
 
 
@@ -35,7 +35,7 @@ class LinkAnswer(Struct, frozen=True):
     remaining: int | None
     has_password: bool
     clicks: int
-    bots: int | None  # null: not told apart from people
+    bots: int
     last_clicked_at: str | None
 
 
@@ -80,7 +80,7 @@ def link_answer(link: Link, totals: Totals, uses: int, domain: str, base_url: st
         remaining=remaining,
         has_password=link.password is not None,
         clicks=totals.clicks,
-        bots=None,
+        bots=totals.bots,
         last_clicked_at=None if totals.last is None else time_text(totals.last / 1000),
     )
 
@@ -121,23 +121,3 @@ def key_answer(account: Account, used: int | None, secret: str | None = None) ->
         last_used_at=_optional(used),
         key=UNSET if secret is None else secret,
     )
-
-
-def stats_answer(answer: Answer) -> dict[str, object]:
-    """`visitors` and `bots` are null: they are not told apart yet."""
-    question = answer.question
-
-    def local(at: datetime) -> str:
-        return time_text(at.astimezone(question.zone))
-
-    return {
-        "from": local(question.start),
-        "to": local(question.end),
-        "interval": question.interval,
-        "tz": question.zone.key,
-        "totals": {"clicks": answer.clicks, "visitors": None, "bots": None},
-        "series": [
-            {"start": local(start), "clicks": clicks, "visitors": None, "bots": None}
-            for start, clicks in answer.series
-        ],
-    }
