@@ -99,7 +99,9 @@ class Settings:
         values.whole(1, 100),
     )
     keep_labels: int = _setting(
-        "92", "days that countries, referrers and the like are kept by day", values.whole(1, 400)
+        "92",
+        "days that countries, referrers and the like are kept by day",
+        values.whole(1, 400),
     )
     keep_days: int = _setting(
         "800",
@@ -160,6 +162,11 @@ class Settings:
         """The default domain: the host of `base_url`, without port."""
         host = urlsplit(self.base_url).hostname or ""
         return f"[{host}]" if ":" in host else host
+
+    @property
+    def believed_country_header(self) -> bytes:
+        """The header that says countries, if there are proxies to be trusted with it."""
+        return self.country_header.encode() if self.trusted_proxies else b""
 
     def base_of(self, domain: str | None) -> str:
         """What the short links of a domain begin with; None is the default domain."""

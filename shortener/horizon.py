@@ -71,4 +71,4 @@ class Horizon:
 
     @staticmethod
     def _ceiling(day: date, kept: date) -> date:
-        return day if day >= kept or day.day == 1 else next_month(day)
+        return day if day >= kept or day.day == 1 else min(kept, next_month(day))

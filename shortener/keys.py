@@ -20,9 +20,9 @@
     q:{b}:SUBJECT:WEEK     hash    tally       quarters of an hour                KEEP_QUARTERS
     d:{b}:SUBJECT:YEAR     hash    tally       days of the site's zone            KEEP_DAYS
     m:{b}:SUBJECT:MONTH    hash    tally       label -> clicks of a month         with the link
-    b:{b}:SUBJECT:MONTH.N  hash    tally       clicks by label and day            KEEP_LABELS
+    b:{b}:SUBJECT:MONTH-N  hash    tally       clicks by label and day            KEEP_LABELS
     v:{b}:SUBJECT:DATE     string  tally       the day's visitors, HyperLogLog    with the salt
-    w:{b}:DATE             set     tally       subjects that have visitors then   with the salt
+    w:{b}:DATE             hash    tally       subject -> visitors counted then   with the salt
     salts                  hash    salts       date -> salt of its visitors       when applied
     held                   hash    salts       host -> oldest date it may count   never
     LIMITS:{…}             string  limits      wrong passwords by link, calls     two windows
@@ -48,9 +48,9 @@ SITE = "site"
 NUMBER = "number"
 KEYS = "keys"
 RETAGS = "retags"
-KEY_USES = "keys:used"
 SALTS = "salts"
 HELD = "held"
+KEY_USES = "keys:used"
 SITE_SUBJECT = "*"
 ORPHANS_SUBJECT = "?"
 
@@ -132,7 +132,7 @@ def months(in_bucket: str, subject: str, month: int) -> str:
 
 
 def labels(in_bucket: str, subject: str, month: int, stretch: int) -> str:
-    return f"b:{{{in_bucket}}}:{subject}:{month}.{stretch}"
+    return f"b:{{{in_bucket}}}:{subject}:{month}-{stretch}"
 
 
 def visitors(in_bucket: str, subject: str, day: int) -> str:

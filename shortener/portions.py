@@ -12,7 +12,7 @@ import msgspec
 import redis
 
 from shortener import keys
-from shortener.cells import statistics
+from shortener.cells import statistics, visitors
 from shortener.stats import Subject
 
 CHUNK = 500  # increments in one script: about a millisecond
@@ -116,7 +116,8 @@ class Portions:
 
     def delete(self, subject: Subject, now: int) -> None:
         """Delete all statistics of a subject."""
-        self._store.delete(*statistics(subject.bucket, subject.name, now))
+        place = (subject.bucket, subject.name, now)
+        self._store.delete(*statistics(*place), *visitors(*place))
 
     def _read(self, subject: Subject, now: int) -> Portion:
         found: dict[str, dict[bytes, bytes]] = {}

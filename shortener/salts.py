@@ -14,6 +14,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo
@@ -109,10 +110,12 @@ class Salts:
                 self._forget_visitors(bucket, day)
 
     def _forget_visitors(self, bucket: str, day: int) -> None:
-        while subjects := cast("list[bytes]", self._store.spop(keys.visited(bucket, day), AT_ONCE)):
-            self._store.unlink(
-                *(keys.visitors(bucket, subject.decode(), day) for subject in subjects)
-            )
+        """First the HyperLogLogs, then the list of them."""
+        subjects = self._store.hscan_iter(keys.visited(bucket, day), count=AT_ONCE)
+        while some := list(islice(subjects, AT_ONCE)):
+            names = (keys.visitors(bucket, subject.decode(), day) for subject, _ in some)
+            self._store.unlink(*names)
+        self._store.unlink(keys.visited(bucket, day))
 
 
 def _needed(said: bytes, now: float) -> int:

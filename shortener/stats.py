@@ -7,7 +7,7 @@ answer says what it is of.  All that an answer is made of is read in one step: i
 is counted meanwhile.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple, cast
@@ -120,7 +120,9 @@ class Stats:
         names = {*series.keys, *days.keys, *(labels.keys if question.dimensions else ())}
         hashes = self._hashes(names)
         (counts,) = days.sums(hashes)
-        by = labels.count(hashes, counts.clicks, question.dimensions)
+        by = {}
+        if question.dimensions:
+            by = labels.count(hashes, counts.clicks, question.dimensions)
         answered = list(zip(edges, series.sums(hashes), strict=True))
         return Answer(question, answered, Breakdown(days.start, days.end, counts.clicks, by))
 
@@ -142,22 +144,22 @@ def default_question(zone: ZoneInfo, now: datetime) -> Question:
 def _tellable(question: Question, horizon: Horizon) -> tuple[Question, list[datetime]]:
     """The question for the smallest range of cells that covers it, and the start of each interval:
     as asked where cells tell that, else in the site's zone by the shortest interval that they tell.
+
+    Raises `Invalid` for too many intervals.
     """
+    if len(list(islice(_starts(question), MAX_INTERVALS + 1))) > MAX_INTERVALS:
+        raise Invalid.field("interval", f"makes more than {MAX_INTERVALS} intervals")
     start, end = horizon.covering(question.start, question.end)
     covered = question._replace(start=start, end=end)
-    edges = _edges(covered)
+    edges = list(_starts(covered))
     coarser = INTERVALS[INTERVALS.index(question.interval) :]
     candidates = [covered._replace(zone=horizon.zone, interval=interval) for interval in coarser]
     while not all(map(horizon.tells, edges)) and candidates:
         covered = candidates.pop(0)
-        edges = _edges(covered)
+        edges = list(_starts(covered))
     return covered, edges
 
 
-def _edges(question: Question) -> list[datetime]:
-    """The start of every interval.  Raises `Invalid` for too many."""
-    every = starts(question.start, question.end, question.interval, question.zone)
-    edges = list(islice(every, MAX_INTERVALS + 1))
-    if len(edges) > MAX_INTERVALS:
-        raise Invalid.field("interval", f"makes more than {MAX_INTERVALS} intervals")
-    return edges
+def _starts(question: Question) -> Iterator[datetime]:
+    """The start of every interval."""
+    return starts(question.start, question.end, question.interval, question.zone)

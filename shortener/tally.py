@@ -30,7 +30,7 @@ UNKNOWN = -1  # the mark of a journal that a bucket has not heard of
 # ARGV[4] MessagePack: a group for each subject, as `increments.py` builds them:
 #   name, number, totals, time of the last click of a person, the key of a link's uses and the
 #   clicks that took none when they were answered, days; a day is
-#   hash, expiry, field, field of the month in the totals, visitors, those visited, their expiry,
+#   hash, expiry, field, field of the month in the totals, visitors, how many, their expiry,
 #   subject, quarters, hash of the month's labels, that of the day's, its expiry, the day's place,
 #   labels (label, number, clicks, label...); a quarter is
 #   hash, expiry, field, people, bots, people who may be visitors, visitors.
@@ -72,18 +72,18 @@ local function add(key, expires, fields, by, old)
   if fresh and expires > 0 then redis.call('EXPIREAT', key, expires) end
 end
 
--- How many of these people are visitors who were not counted yet; `counted` were, on that day.
--- The estimate may leap by more than came: then those who come next make up for it.
+-- How many of these people are visitors who were not counted yet; `counted` were, on that day, or
+-- nobody was.  The estimate may leap by more than came: then those who come next make up for it.
 local function grown(day, quarter, counted)
-  if #quarter[7] == 0 then return 0 end
-  if type(redis.pcall('PFADD', day[5], unpack(quarter[7]))) == 'table' then return 0 end
-  if counted == 0 then
+  local added = redis.pcall('PFADD', day[5], unpack(quarter[7]))
+  if type(added) == 'table' then return 0 end
+  if not counted then
     local expires = math.max(day[7], redis.call('TIME')[1] + %(spare)d)
     redis.call('EXPIREAT', day[5], expires)
-    redis.pcall('SADD', day[6], day[8])
-    redis.pcall('EXPIREAT', day[6], expires)
+    redis.pcall('HSET', day[6], day[8], 0)
+    redis.call('EXPIREAT', day[6], expires)
   end
-  return math.max(0, math.min(quarter[6], redis.call('PFCOUNT', day[5]) - counted))
+  return math.max(0, math.min(quarter[6], redis.call('PFCOUNT', day[5]) - (counted or 0)))
 end
 
 -- Clicks by label, of the month and of the day.
@@ -121,18 +121,23 @@ local function label(month, stretch, expires, place, labels)
 end
 
 local function count(totals, day, sums)
-  local of_day = {day[3], day[3] + 1, day[3] + 2}
-  local old = read(day[1], of_day)
-  local counted = old and tonumber(old[1] or 0) - tonumber(old[3] or 0) or 0
+  local of_day, counted = {day[3], day[3] + 1, day[3] + 2}, redis.pcall('HGET', day[6], day[8])
+  if type(counted) == 'table' then counted = 0 end
+  counted = counted and tonumber(counted)
   local people, bots, visitors = 0, 0, 0
   for _, quarter in ipairs(day[9]) do
-    local new, field = grown(day, quarter, counted + visitors), quarter[3]
+    local field, new = quarter[3], 0
+    if #quarter[7] > 0 then
+      new = grown(day, quarter, counted)
+      counted = (counted or 0) + new
+    end
     people, bots, visitors = people + quarter[4], bots + quarter[5], visitors + new
     local by = {quarter[4], quarter[5], quarter[4] - new}
     add(quarter[1], quarter[2], {field, field + 1, field + 2}, by)
   end
+  if visitors > 0 then redis.pcall('HINCRBY', day[6], day[8], visitors) end
   local by = {people, bots, people - visitors}
-  add(day[1], day[2], of_day, by, old)
+  add(day[1], day[2], of_day, by)
   add(totals, 0, {day[4], day[4] + 1, day[4] + 2}, by)
   for i = 1, 3 do sums[i] = sums[i] + by[i] end
   if #day[14] > 0 then label(day[10], day[11], day[12], day[13], day[14]) end

@@ -12,10 +12,8 @@ ROWS = [
         *("config", "errors", "journal", "segments", "children", "data_dir", "status"),
         *("gauges", "access_log", "values"),
     },
-    {
-        *("keys", "codes", "targets", "cells", "intervals", "connections"),
-        *("visits", "agents", "places", "horizon"),
-    },
+    {"keys", "codes", "targets", "cells", "intervals", "connections"}
+    | {"visits", "agents", "places", "horizon"},
     {
         "site",
         "limits",
@@ -36,13 +34,13 @@ ROWS = [
         "tally",
         "aggregator",
         "health",
-        "metrics",
-        "qr",
         "series",
         "labels",
         "increments",
         "salts",
         "counting",
+        "metrics",
+        "qr",
     },
     {"web"},
     {"app"},

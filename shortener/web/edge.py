@@ -38,7 +38,7 @@ class Edge:
         case_sensitive: bool,
         trusted_proxies: int,
         meter: Meter,
-        country_header: str = "",
+        country_header: bytes = b"",
     ) -> None:
         self._bridge = Bridge(flask)
         self._records, self._journal, self._domains = records, journal, domains
@@ -85,9 +85,9 @@ class Edge:
         headers = read_headers(scope["headers"], self._trusted_proxies)
         peer = scope["client"][0] if scope["client"] else ""
         if link is not None and redirect.counted and is_counted(scope["method"], headers):
-            query, trusted = scope["query_string"], self._trusted_proxies
-            visit = click(link, at, headers, query, peer, trusted, self._country_header)
-            self._journal.append([visit])
+            query = scope["query_string"]
+            proxies, country = self._trusted_proxies, self._country_header
+            self._journal.append([click(link, at, headers, query, peer, proxies, country)])
         location = (b"location", redirect.location.encode())
         start = {
             "type": "http.response.start",

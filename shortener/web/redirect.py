@@ -11,6 +11,7 @@ import msgspec
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.exceptions import MethodNotAllowed
 
+from shortener.codes import looks_like_code, normalise
 from shortener.errors import (
     LinkNotFound,
     LinkUsedUp,
@@ -37,7 +38,7 @@ def blueprint(
     lookup: Lookup,
     passwords: Passwords,
     not_found_url: str,
-    country_header: str = "",
+    country_header: bytes = b"",
 ) -> Blueprint:
     """`GET /{code}`, and `POST` where a link asks for a password."""
     views = Blueprint("redirect", __name__)
@@ -49,7 +50,7 @@ def blueprint(
         try:
             link = lookup.find(code)
         except LinkNotFound:
-            if lookup.is_code(code) and is_counted(request.method, headers) and orphans.admit(at):
+            if is_counted(request.method, headers) and orphans.admit(code, at):
                 _note(None, at, headers)
             return _lead_nowhere()
         try:
@@ -103,7 +104,8 @@ def blueprint(
 
     def _note(link: Link | None, at: int, headers: Headers, used: bool = False) -> None:
         query, peer = request.query_string, request.remote_addr or ""
-        visit = click(link, at, headers, query, peer, 0, country_header)  # the visitor's by now
+        # `peer` is the visitor by now
+        visit = click(link, at, headers, query, peer, 0, country_header)
         journal.append([msgspec.structs.replace(visit, used=used) if used else visit])
 
     return views
@@ -112,15 +114,20 @@ def blueprint(
 class Orphans:
     """Bounds what visits to unknown codes cost: so many a second in each process are counted.
 
-    Whoever tries out codes sends thousands; their journal is for clicks that were redirected.
+    Whoever tries out codes sends thousands; the journal is for clicks that were redirected.
     """
 
     def __init__(self) -> None:
         self._second = self._admitted = 0
         self._lock = Lock()
 
-    def admit(self, at: int) -> bool:
-        """Whether a visit at a time in milliseconds since 1970 is counted."""
+    def admit(self, code: str, at: int) -> bool:
+        """Whether a visit to an unknown code, at a time in milliseconds since 1970, is counted.
+
+        What cannot be a code is none.
+        """
+        if not looks_like_code(normalise(code, True)):
+            return False
         with self._lock:
             if at // 1000 != self._second:
                 self._second, self._admitted = at // 1000, 0

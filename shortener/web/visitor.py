@@ -74,11 +74,12 @@ def click(
     query: bytes,
     peer: str,
     trusted_proxies: int,
-    country_header: str = "",
+    country_header: bytes = b"",
 ) -> Click:
     """The click of a visitor who was sent to `link` at `at` (milliseconds since 1970).
 
-    No link makes the visit to an unknown code.  `country_header` is one that may be believed.
+    No link makes the visit to an unknown code.  `country_header` is one that a proxy is trusted
+    with, or none.
     """
     number, name, tags = (0, "", ()) if link is None else (link.number, link.name, link.tags)
     if is_private(headers):
@@ -94,7 +95,7 @@ def click(
         _text(headers, b"accept-language", MAX_LANGUAGE),
         _campaign(query) if b"utm_" in query else _NONE,
         False,
-        country=_text(headers, country_header.encode(), MAX_COUNTRY) if country_header else "",
+        country=_text(headers, country_header, MAX_COUNTRY) if country_header else "",
     )
 
 
