@@ -153,11 +153,6 @@ class Settings:
     )
 
     @property
-    def believed_country_header(self) -> str:
-        """`country_header` when there is a proxy that may be believed; else nothing."""
-        return self.country_header if self.trusted_proxies else ""
-
-    @property
     def domain(self) -> str:
         """The default domain: the host of `base_url`, without port."""
         host = urlsplit(self.base_url).hostname or ""

@@ -25,10 +25,6 @@ class Lookup:
         self._links, self._domains, self._limits = links, domains, limits
         self._case_sensitive = case_sensitive
 
-    def is_code(self, code: str) -> bool:
-        """Whether it could be a code at all."""
-        return looks_like_code(normalise(code, self._case_sensitive))
-
     def find(self, code: str) -> Link:
         """The link that the edge found, or the one with this code on the asked domain.
 
