@@ -9,6 +9,7 @@ row 1  config       settings, parsed and checked once     errors     what can go
 row 2  keys         every Redis key, in one table         codes      number -> code; alias rules
        targets      where a link may point                cells      the hour and day of a click
        connections  Redis clients from one URL            intervals  hours and days of a zone
+       tracked      one that is told of changes
 row 3  site         what is fixed at the first start      link       what a link is
        links        make, find, change, delete            redirects  the decision, pure
        stats        ask about clicks                      limits     how often is too often
@@ -20,8 +21,9 @@ row 6  embedded     the private Redis                     server     gunicorn an
        supervisor   starts and watches them               cli        the command
        client       its calls to a server
 
-Follow one redirect: `web/edge.py` reads the request and coalesces look-ups, `link.py` knows the
-record, `redirects.py` decides, `journal.py` writes the click down; then the answer goes out.
+Follow one redirect: `web/edge.py` reads the request, `web/records.py` remembers links and reads the
+others together, `link.py` knows the record, `redirects.py` decides, `journal.py` writes the click
+down; then the answer goes out.  `web/protocol.py` does the same for most requests with less ado.
 """
 
 __version__ = "0.1.0"

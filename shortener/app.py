@@ -12,7 +12,7 @@ from pathlib import Path
 import redis
 from flask import Flask
 
-from shortener import connections, data_dir, site, targets
+from shortener import connections, data_dir, keys, site, targets, tracked
 from shortener.accounts import Accounts
 from shortener.cells import Cells
 from shortener.codes import Codes
@@ -27,6 +27,7 @@ from shortener.web.domains import Domains
 from shortener.web.edge import Edge
 from shortener.web.passwords import Passwords
 from shortener.web.records import Records
+from shortener.web.turn import plain_rest
 
 
 def create_journal(settings: Settings) -> Journal:
@@ -80,7 +81,8 @@ def create_edge(settings: Settings) -> Edge:
     """The ASGI application: redirects on the event loop, Flask behind it."""
     journal = create_journal(settings)
     flask = create_app(settings, journal)
-    records = Records(connections.for_redirects(settings.redis_url))
+    connect = functools.partial(tracked.connect, settings.redis_url, keys.LINKS)
+    records = Records(connect, plain_rest, settings.link_cache << 20)
     domains = _domains(settings)
     return Edge(flask, records, journal, domains, settings.case_sensitive, settings.trusted_proxies)
 

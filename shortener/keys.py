@@ -28,6 +28,7 @@ BUCKETS = (
     "18", "5x", "dj", "3r", "d2", "pv", "uh", "iy", "ly", "h9", "uv", "q6", "9s", "5f", "dt", "ha",
 )  # fmt: skip
 
+LINKS = "l:"  # what all keys of links begin with, and no others
 SITE = "site"
 NUMBER = "number"
 KEYS = "keys"
@@ -49,7 +50,12 @@ def tag_subject(tag: str) -> str:
 
 
 def link(name: str) -> str:
-    return f"l:{{{bucket(name)}}}:{name}"
+    return f"{LINKS}{{{bucket(name)}}}:{name}"
+
+
+def name_of_link(key: str) -> str:
+    """The name in the key of a link."""
+    return key.partition("}:")[2]
 
 
 def index(in_bucket: str) -> str:

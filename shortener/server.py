@@ -16,9 +16,10 @@ from shortener import children
 from shortener.app import create_edge
 from shortener.config import ConfigError, Settings
 from shortener.web.edge import Edge
+from shortener.web.patience import KEEP_ALIVE
+from shortener.web.protocol import RedirectProtocol
 
 DRAIN = 8  # seconds that requests may go on after a stop
-KEEP_ALIVE = 65  # seconds an idle connection is kept: longer than proxies in front keep theirs
 
 
 class EventLoopWorker(UvicornWorker):
@@ -26,7 +27,7 @@ class EventLoopWorker(UvicornWorker):
 
     CONFIG_KWARGS = {  # noqa: RUF012 - read, never changed
         "loop": "uvloop",
-        "http": "httptools",
+        "http": RedirectProtocol,
         "ws": "none",
         "lifespan": "on",
         "proxy_headers": False,
@@ -53,7 +54,7 @@ class Server(BaseApplication):
             "control_socket_disable": True,
             "graceful_timeout": DRAIN + 2,
             "timeout": 30,
-            "keepalive": KEEP_ALIVE,
+            "keepalive": int(KEEP_ALIVE),
             "loglevel": "warning",
             "proc_name": "shortener",
             "post_fork": lambda _arbiter, _worker: children.dying_with_parent()(),

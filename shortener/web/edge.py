@@ -1,23 +1,32 @@
 """The edge: the event loop answers plain redirects, Flask everything else.
 
-A redirect is: look the code up (shared with whoever asks in the same turn), decide, write the click
-down, answer.  In that order: what was answered is in the journal.  Whatever is not a plain redirect
-goes to Flask together with what the look-up found, so nothing is asked twice.
+A redirect is: look the code up (remembered, or read together with whoever asks in the same turn),
+decide, write the click down, answer.  In that order: what was answered is in the journal.  Whatever
+is not a plain redirect goes to Flask together with what the look-up found, so nothing is asked
+twice.
+
+`Edge` is an ASGI application and serves under any server that speaks it; under our own protocol
+class (`web/protocol.py`) most redirects do not come this far.
 """
 
 import asyncio
 import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
 from wsgiref.types import WSGIApplication
 
 from shortener.codes import looks_like_code, normalise
 from shortener.errors import LinkExpired, LinkNotFound, Problem
-from shortener.journal import Journal
+from shortener.journal import Click, Journal
 from shortener.link import Link
-from shortener.redirects import Gated, decide
+from shortener.redirects import Gated, Redirect, decide
 from shortener.web.bridge import Bridge, Receive, Scope, Send
 from shortener.web.domains import Domains
-from shortener.web.records import Records
+from shortener.web.patience import Patience
+from shortener.web.records import Found, Records, Remembered
 from shortener.web.redirect import CACHE_CONTROL, LOOKUP
+from shortener.web.turn import Turn
 from shortener.web.visitor import click, is_counted
 
 _HEADERS = [(b"cache-control", CACHE_CONTROL.encode()), (b"content-length", b"0")]
@@ -25,7 +34,7 @@ _EMPTY = {"type": "http.response.body", "body": b""}
 
 
 class Edge:
-    """The ASGI application in front of `flask`."""
+    """The ASGI application in front of `flask`, and what its connections share."""
 
     def __init__(
         self,
@@ -37,66 +46,107 @@ class Edge:
         trusted_proxies: int,
     ) -> None:
         self._bridge = Bridge(flask)
-        self._records, self._journal, self._domains = records, journal, domains
-        self._case_sensitive, self._trusted_proxies = case_sensitive, trusted_proxies
+        self._journal, self._domains = journal, domains
+        self._case_sensitive = case_sensitive
+        self.records, self.trusted_proxies = records, trusted_proxies
+        self.turn, self.patience = Turn(journal), Patience()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            name = self._name(scope)
-            if name is None:
-                await self._bridge(scope, receive, send)
-            else:
-                await self._follow(name, scope, receive, send)
+            await self._follow(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
-    def _name(self, scope: Scope) -> str | None:
+    def known(self, path: bytes, headers: Mapping[bytes, bytes]) -> Remembered | None:
+        """The link at a path when it can be had without waiting."""
+        text = path.decode("ascii")
+        name = self._name(unquote(text) if "%" in text else text, headers)
+        return None if name is None else self.records.known(name)
+
+    def name_in(self, scope: Scope) -> str | None:
         """The name of the link that is asked for; None when the request is for Flask alone."""
-        path: str = scope["path"]
-        if scope["method"] not in ("GET", "HEAD") or path.find("/", 1) > 0:
+        if scope["method"] not in ("GET", "HEAD"):
+            return None
+        return self._name(scope["path"], {} if self._domains.only else dict(scope["headers"]))
+
+    def visit(self, found: Found, scope: Scope) -> tuple[Redirect, Click | None]:
+        """Where a visitor is sent, and the click to write down before.
+
+        Raises `Gated` and every `Problem` that Flask has a page for.
+        """
+        known = found.result()
+        link, query = _link(known), scope["query_string"]
+        at = time.time_ns() // 1_000_000
+        redirect = decide(link, at, query)
+        headers = dict(scope["headers"])
+        if link is None or not redirect.counted or not is_counted(scope["method"], headers):
+            return redirect, None
+        client = scope["client"]
+        peer = client[0] if client else ""
+        return redirect, click(link, at, headers, query, peer, self.trusted_proxies)
+
+    def _name(self, path: str, headers: Mapping[bytes, bytes]) -> str | None:
+        if path.find("/", 1) > 0:
             return None
         code = normalise(path[1:], self._case_sensitive)
         if not looks_like_code(code):
             return None
-        return code if self._domains.only else self._domains.name(_host(scope), code)
+        if self._domains.only:
+            return code
+        return self._domains.name(headers.get(b"host", b"").decode("latin-1"), code)
 
-    async def _follow(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        found: Link | Problem | None
+    async def _follow(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if LOOKUP in scope:
+            found, reason = scope[LOOKUP]
+            await self._explain(found, reason, scope, receive, send)
+            return
+        name = self.name_in(scope)
+        if name is None:
+            await self._bridge(scope, receive, send)
+            return
+        found = self.records.find(name)
+        await asyncio.wait([found])  # which others may wait for
         try:
-            found = link = await self._records.find(name)
-            at = time.time_ns() // 1_000_000
-            redirect = decide(link, at, scope["query_string"])
-        except Gated:
-            await self._bridge(scope, receive, send, {LOOKUP: found})
+            redirect, visit = self.visit(found, scope)
+        except (Gated, Problem) as reason:
+            await self._explain(found, reason, scope, receive, send)
             return
-        except (LinkNotFound, LinkExpired):
-            await self._bridge(scope, receive, send, {LOOKUP: found}, needs_store=False)
-            return
-        except Problem as problem:
-            await self._bridge(scope, receive, send, {LOOKUP: problem}, needs_store=False)
-            return
-        headers = dict(scope["headers"])
-        if link is not None and redirect.counted and is_counted(scope["method"], headers):
-            client = scope["client"]
-            peer = client[0] if client else ""
-            query = scope["query_string"]
-            self._journal.append([click(link, at, headers, query, peer, self._trusted_proxies)])
+        if visit is not None:
+            self._journal.append([visit])
         location = (b"location", redirect.location.encode())
-        start = {
-            "type": "http.response.start",
-            "status": redirect.status,
-            "headers": [location, *_HEADERS],
-        }
-        await send(start)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": redirect.status,
+                "headers": [location, *_HEADERS],
+            }
+        )
         await send(_EMPTY)
+
+    async def _explain(
+        self,
+        found: Found,
+        reason: Gated | Problem,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Let Flask answer for what is not a plain redirect: with a gate, or with a page."""
+        extra: dict[str, Any] = {LOOKUP: reason}
+        if isinstance(reason, (Gated, LinkNotFound, LinkExpired)):
+            extra[LOOKUP] = _link(found.result())
+        await self._bridge(scope, receive, send, extra, needs_store=isinstance(reason, Gated))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """The lifespan protocol: on the way out, what was written is forced to the disk."""
         await receive()
+        self.records.open()
+        loop = asyncio.get_running_loop()
+        watch = loop.create_task(self.patience.watch())
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._records.close()
-        loop = asyncio.get_running_loop()
+        watch.cancel()
+        self.records.close()
         await loop.run_in_executor(None, self._close)
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -105,5 +155,5 @@ class Edge:
         self._journal.close()
 
 
-def _host(scope: Scope) -> str:
-    return next((v.decode("latin-1") for k, v in scope["headers"] if k == b"host"), "")
+def _link(known: Remembered | None) -> Link | None:
+    return None if known is None else known.link

@@ -60,7 +60,8 @@ def _wants_page() -> bool:
     return request.accept_mimetypes.best_match(offered) == "text/html"
 
 
-def _json(problem: Problem) -> Response:
+def document(problem: Problem) -> bytes:
+    """A problem as clients read it (RFC 9457)."""
     body: dict[str, object] = {
         "type": f"/-/errors#{problem.slug}",
         "title": problem.title,
@@ -69,7 +70,11 @@ def _json(problem: Problem) -> Response:
     }
     if problem.fields:
         body["errors"] = [entry._asdict() for entry in problem.fields]
-    return Response(msgspec.json.encode(body), mimetype="application/problem+json")
+    return msgspec.json.encode(body)
+
+
+def _json(problem: Problem) -> Response:
+    return Response(document(problem), mimetype="application/problem+json")
 
 
 def _page(problem: Problem) -> Response:
