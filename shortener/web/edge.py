@@ -60,6 +60,8 @@ class Edge:
     def known(self, path: bytes, headers: Mapping[bytes, bytes]) -> Remembered | None:
         """The link at a path when it can be had without waiting."""
         text = path.decode("ascii")
+        if self._domains.only and (found := self.records.known(text[1:])) is not None:
+            return found  # the usual spelling
         name = self._name(unquote(text) if "%" in text else text, headers)
         return None if name is None else self.records.known(name)
 

@@ -31,6 +31,8 @@ def check(target: bytes, headers: Headers, version: str) -> tuple[bytes, Headers
     size = len(target) + sum(len(name) + len(value) + 4 for name, value in headers)
     if size > MAX_HEAD or len(headers) > MAX_HEADERS:
         raise HeadTooLarge
+    if version not in ("1.0", "1.1"):
+        raise BadRequest("The request is not HTTP/1.1.")
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) > 1 or (not hosts and version == "1.1"):
         raise BadRequest("The request needs one Host header.")

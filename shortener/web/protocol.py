@@ -51,7 +51,8 @@ class RedirectProtocol(HttpToolsProtocol):
         self._in_head = self._in_message = False
         self._is_new = True  # had no request yet
         self._is_handed_over = False  # the request that is being read is the parent's
-        self._is_unsent = False  # an answer waits for the end of the turn
+        self._is_unsent = False  # an answer given at once waits for the end of the turn
+        self.is_ending = False  # behind that answer
         self._is_deaf = False  # the connection ends: further requests are not answered
         self._refusal: Problem | None = None
         self._peer = ""
@@ -100,6 +101,7 @@ class RedirectProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._in_head = self._in_message = True
+        self._is_handed_over = False
         self._head_bytes = 0
         self._since = self._patience.now
         self.url, self.headers = b"", []
@@ -109,17 +111,24 @@ class RedirectProtocol(HttpToolsProtocol):
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        self._in_head = self._is_handed_over = False
+        self._in_head = False
         if self._is_deaf:
             return
         self._is_new = False
         headers = dict(self.headers)
+        stays = self.parser.should_keep_alive()
         is_long = self._head_bytes + self._chunk > heads.MAX_HEAD
-        if is_long or not heads.is_usual(self.url, self.headers, headers):
+        if (
+            not stays
+            or is_long
+            or b"connection" in headers
+            or not heads.is_usual(self.url, self.headers, headers)
+        ):
             version = self.parser.get_http_version()
+            stays = stays and version != "1.0"  # as the parent has it
             self.url, self.headers = heads.check(self.url, self.headers, version)
             headers = dict(self.headers)
-        if not self._answer_at_once(headers):
+        if not self._answer_at_once(headers, stays):
             self._hand_over(headers)
 
     def on_body(self, body: bytes) -> None:
@@ -134,7 +143,7 @@ class RedirectProtocol(HttpToolsProtocol):
 
     # Redirects:
 
-    def _answer_at_once(self, headers: dict[bytes, bytes]) -> bool:
+    def _answer_at_once(self, headers: dict[bytes, bytes], stays: bool) -> bool:
         """Whether the request is answered at the end of this turn."""
         if self._is_unsent or self._is_busy or self.flow.write_paused:
             return False
@@ -149,24 +158,24 @@ class RedirectProtocol(HttpToolsProtocol):
             ahead = True
         else:
             return False
-        last = self._patience.leaving or not self._keeps_alive(headers)
         visit = None
         if not ahead:
             at = time.time_ns() // 1_000_000
             visit = click(found.link, at, headers, query, self._peer, self._edge.trusted_proxies)
-        self._is_unsent, self._is_deaf = True, last
-        answer = Answer(self, found.link.status, found.answer, last)
+        self._is_unsent = True
+        self.is_ending = self._is_deaf = self._patience.leaving or not stays
+        answer = Answer(self, found.link.status, found.answer)
         self._edge.turn.add(answer, visit, self.server_state.default_headers)
         return True
 
-    def send(self, answer: bytes, last: bool) -> None:
-        """The end of the turn for an answer to the only request of the connection."""
+    def send(self, answer: bytes) -> None:
+        """The end of the turn for an answer that was given at once."""
         self._is_unsent = False
         self._since = self._patience.now
         self.server_state.total_requests += 1
         if not self.transport.is_closing():
             self.transport.write(answer)
-            if last or (self._is_deaf and self._refusal is None):
+            if self.is_ending or (self._is_deaf and not self._is_busy and self._refusal is None):
                 self.transport.close()
         self._send_refusal()
 
@@ -191,9 +200,7 @@ class RedirectProtocol(HttpToolsProtocol):
             scope[LOOKUP] = found, reason
             super()._start_asgi_task(cycle, app)
             return
-        answer = Answer(
-            _Turned(self, cycle), redirect.status, rest(redirect.location), not cycle.keep_alive
-        )
+        answer = Answer(_Turned(cycle), redirect.status, rest(redirect.location))
         self._edge.turn.add(answer, visit, self.server_state.default_headers)
 
     # The connection:
@@ -202,11 +209,6 @@ class RedirectProtocol(HttpToolsProtocol):
     def _is_busy(self) -> bool:
         """Whether a request that was handed over has not been answered."""
         return self.cycle is not None and not self.cycle.response_complete
-
-    def _keeps_alive(self, headers: dict[bytes, bytes]) -> bool:
-        """As the parent does; asking for the version takes a while, and only 1.0 has to say it."""
-        keeps = self.parser.should_keep_alive()
-        return keeps and (b"connection" not in headers or self.parser.get_http_version() != "1.0")
 
     def _hand_over(self, headers: dict[bytes, bytes]) -> None:
         """Let the parent answer, in its turn."""
@@ -281,14 +283,18 @@ class RedirectProtocol(HttpToolsProtocol):
 class _Turned:
     """The answer to a request whose turn has come, sent past the application."""
 
-    def __init__(self, connection: RedirectProtocol, cycle: RequestResponseCycle) -> None:
-        self._connection, self._cycle = connection, cycle
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
 
-    def send(self, answer: bytes, last: bool) -> None:
+    @property
+    def is_ending(self) -> bool:
+        return not self._cycle.keep_alive
+
+    def send(self, answer: bytes) -> None:
         cycle = self._cycle
         cycle.response_started = cycle.response_complete = True
         if not cycle.disconnected:
             cycle.transport.write(answer)
-            if last:
+            if not cycle.keep_alive:
                 cycle.transport.close()
         cycle.on_response()

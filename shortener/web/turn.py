@@ -18,7 +18,11 @@ from shortener.web.redirect import CACHE_CONTROL
 class Answerable(Protocol):
     """A connection; `send` sends an answer that is ready."""
 
-    def send(self, answer: bytes, last: bool) -> None: ...
+    @property
+    def is_ending(self) -> bool:
+        """Whether the connection is closed behind the answer."""
+
+    def send(self, answer: bytes) -> None: ...
 
 
 class Answer(NamedTuple):
@@ -27,7 +31,6 @@ class Answer(NamedTuple):
     to: Answerable
     status: int
     rest: bytes
-    last: bool  # the connection is closed behind it
 
 
 class Turn:
@@ -60,9 +63,9 @@ class Turn:
         if clicks:
             self._journal.append(clicks)
         date = self._date
-        for to, status, rest, last in answers:
-            close = b"connection: close\r\n\r\n" if last else b"\r\n"
-            to.send(b"".join((STATUS_LINE[status], date, rest, close)), last)
+        for to, status, rest in answers:
+            end = b"connection: close\r\n\r\n" if to.is_ending else b"\r\n"
+            to.send(b"".join((STATUS_LINE[status], date, rest, end)))
 
 
 def rest(location: str) -> bytes:
