@@ -19,8 +19,6 @@ from typing import Any, cast
 import hiredis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConnection
 
-from shortener.connections import REDIRECT_TIMEOUT
-
 Told = Callable[[Iterable[bytes] | None], None]  # the keys that changed; None: any may have
 Then = Callable[[Any], object]  # what happens with a reply
 
@@ -85,18 +83,22 @@ class Tracked(asyncio.Protocol):
         if push[0] == b"invalidate":
             self._changed(push[1])
 
-    async def _call(self, *command: bytes) -> Any:
-        """One reply, waited for.  Errors are answered, not raised.  Raises `OSError`."""
+    async def _call(self, *commands: tuple[bytes, ...]) -> list[Any]:
+        """The replies to commands that are sent together, errors too.  Raises `OSError`."""
         if self._transport is None:
             raise ConnectionResetError("Redis hung up")
+        replies: list[Any] = []
         called = self._called = asyncio.get_running_loop().create_future()
 
         def answer(reply: Any) -> None:
-            if not called.done():
-                called.set_result(reply)
+            replies.append(reply)
+            if len(replies) == len(commands) and not called.done():
+                called.set_result(None)
 
-        self.ask(answer, *command)
-        return await called
+        for command in commands:
+            self.ask(answer, *command)
+        await called
+        return replies
 
     async def greet(self, described: AbstractConnection, prefix: str) -> None:
         """Sign in, ask to be told of changes under `prefix`, and see that the server serves.
@@ -104,44 +106,39 @@ class Tracked(asyncio.Protocol):
         A server that knows neither RESP3 nor tracking, or may not use it, is read all the same.
         Raises `OSError`.
         """
-        user = (described.username or "default").encode()
-        secret = (described.password or "").encode()
-        signed_in = (b"AUTH", user, secret) if secret else ()
-        greeted = await self._call(b"HELLO", b"3", *signed_in)
-        if isinstance(greeted, hiredis.ReplyError) and secret:
-            given = (user, secret) if described.username else (secret,)
-            _check(await self._call(b"AUTH", *given))
-        if described.db:
-            _check(await self._call(b"SELECT", b"%d" % int(described.db)))
-        if not isinstance(greeted, hiredis.ReplyError):
-            tracking = (b"CLIENT", b"TRACKING", b"ON", b"BCAST", b"PREFIX", prefix.encode())
-            greeted = await self._call(*tracking)
-        self.tracks = not isinstance(greeted, hiredis.ReplyError)
-        _check(await self._call(b"PING"))
+        user, secret = (described.username or "").encode(), (described.password or "").encode()
+        select = (b"SELECT", b"%d" % int(described.db or 0))
+        hello = (b"HELLO", b"3", *((b"AUTH", user or b"default", secret) if secret else ()))
+        tracking = (b"CLIENT", b"TRACKING", b"ON", b"BCAST", b"PREFIX", prefix.encode())
+        greeted, selected, tracked, served = await self._call(hello, select, tracking, (b"PING",))
+        if _is_error(greeted) and secret:
+            auth = (b"AUTH", user, secret) if user else (b"AUTH", secret)
+            greeted, selected, served = await self._call(auth, select, (b"PING",))
+        for reply in (selected, served):
+            if _is_error(reply):
+                raise Refused(str(greeted if _is_error(greeted) else reply))
+        self.tracks = not _is_error(tracked)
         if not self.tracks:
-            log.warning("links are read for each redirect: Redis does not track (%s)", greeted)
+            log.warning("links are read for each redirect: Redis does not track (%s)", tracked)
 
 
 async def connect(url: str, prefix: str, changed: Told, lost: Callable[[Tracked], None]) -> Tracked:
-    """A connection that is ready within `REDIRECT_TIMEOUT`.  Raises `OSError`."""
+    """A connection that is ready.  Raises `OSError`; the caller says how long it may take."""
     loop = asyncio.get_running_loop()
     described = ConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]
     made = Tracked(changed, lost)
     try:
-        async with asyncio.timeout(REDIRECT_TIMEOUT):
-            if path := getattr(described, "path", None):
-                await loop.create_unix_connection(lambda: made, path)
-            else:
-                tls = described.ssl_context.get() if isinstance(described, SSLConnection) else None
-                host, port = described.host, int(described.port)
-                await loop.create_connection(lambda: made, host, port, ssl=tls)
-            await made.greet(described, prefix)
+        if path := getattr(described, "path", None):
+            await loop.create_unix_connection(lambda: made, path)
+        else:
+            tls = described.ssl_context.get() if isinstance(described, SSLConnection) else None
+            await loop.create_connection(lambda: made, described.host, int(described.port), ssl=tls)
+        await made.greet(described, prefix)
     except BaseException:
         made.abort()
         raise
     return made
 
 
-def _check(reply: Any) -> None:
-    if isinstance(reply, hiredis.ReplyError):
-        raise Refused(str(reply))
+def _is_error(reply: Any) -> bool:
+    return isinstance(reply, hiredis.ReplyError)

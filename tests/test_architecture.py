@@ -30,7 +30,6 @@ WITHIN_ROW = {  # the few steps sideways, each with the direction it has
     "segments": {"journal"},
     "cells": {"keys"},
     "data_dir": {"config"},
-    "tracked": {"connections"},
     "links": {"link"},
     "redirects": {"link"},
     "aggregator": {"tally"},

@@ -7,7 +7,8 @@ What was read is remembered, bounded in bytes, and forgotten when Redis tells th
 is trusted for `LEASE` after the sending of whatever Redis last replied to, and no longer: a reply
 proves that every change acknowledged before its request has been heard of.  So no change is
 overlooked for longer, whatever becomes of the connection, and without visitors nobody asks.  When
-the connection is lost nothing is trusted any more: each code is read again before it is used.
+the connection is lost, or does not answer, nothing is trusted any more: each code is read again,
+over another connection, before it is used.
 
 Only while Redis does not answer do the old records serve: plain links that this worker has served,
 for up to an hour after they were last read.  All others get 503 at once.  A link that was told to
@@ -32,6 +33,9 @@ from shortener.tracked import Told, Tracked
 LEASE = 0.05  # seconds; what is remembered is never out of date for longer
 RENEWAL = 0.015  # seconds after which a lease is renewed when somebody comes
 MAX_AGE = 3600.0  # seconds since a link was last read, after which it serves no more
+CONNECT_TIMEOUT = 0.3  # seconds; nobody waits for so long
+PATIENCE = 0.1  # seconds for a reply, after which another connection is tried
+GRACE = 0.01  # seconds more: when it was we who were late, the reply is there already
 RETRY_PAUSE = 0.02  # seconds between two tries while Redis is away: it may be back and change
 OVERHEAD = 1_100  # bytes that a remembered link takes beside three copies of its record
 
@@ -74,19 +78,23 @@ class Records:
         self._remembered: OrderedDict[str, Remembered] = OrderedDict()
         self._bytes = 0
         self._term = 0  # what was remembered in an earlier one is not trusted
-        self._trusted_until = self._renew_at = 0.0
+        self._trusted_until = 0.0
+        self._renew_at = 0.0  # when to ask again; never later than the trust ends
         self._waiting: dict[str, Found] = {}
         self._reading: dict[str, Found] = {}
         self._read_at = 0.0
-        self._timeout: asyncio.TimerHandle | None = None
+        self._timeout: asyncio.TimerHandle | None = None  # of those who wait
         self._store: Tracked | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._oldest = 0.0  # since when somebody may have been waiting
         self._away = False
 
     def open(self) -> None:
         """Connect, when nobody has done so yet."""
         if self._connecting is None and self._store is None:
-            self._connecting = asyncio.get_running_loop().create_task(self._keep_connecting())
+            loop = asyncio.get_running_loop()
+            self._connecting = loop.create_task(self._keep_connecting())
+            self._wait(connections.REDIRECT_TIMEOUT - PATIENCE, self._despair)
 
     def close(self) -> None:
         """Let go of the connection.  What is still looked up is not found."""
@@ -120,6 +128,8 @@ class Records:
         future = self._waiting.get(name)
         if future is None:
             loop = asyncio.get_running_loop()
+            if not self._waiting and not self._reading:
+                self._oldest = time.monotonic()
             future = self._waiting[name] = loop.create_future()
             if self._away:
                 self._answer_from_memory()
@@ -135,17 +145,18 @@ class Records:
             return
         self._reading, self._waiting = self._waiting, {}
         self._read_at = time.monotonic()
-        loop = asyncio.get_running_loop()
-        self._timeout = loop.call_later(connections.REDIRECT_TIMEOUT, self._give_up)
+        self._wait(PATIENCE, lambda: self._wait(GRACE, self._give_up))
         names = [keys.link(name).encode() for name in self._reading]
         self._store.ask(self._answer_batch, b"MGET", *names)
 
     def _answer_batch(self, records: Any) -> None:
         if not isinstance(records, list):
             log.warning("Redis refuses to read links: %s", records)
-            self._give_up()
+            self._away = True
+            self._lost(self._store)
             return
         self._stop_waiting()
+        self._oldest = self._read_at
         batch, self._reading = self._reading, {}
         self._trust(self._read_at)
         for (name, future), record in zip(batch.items(), records, strict=True):
@@ -198,9 +209,13 @@ class Records:
             self._renew_at = max(self._renew_at, asked_at + RENEWAL)
 
     def _renew(self, now: float) -> None:
-        self._renew_at = now + RENEWAL
+        self._renew_at = min(now + RENEWAL, self._trusted_until)
         if self._store is not None:
             self._store.ask(lambda _: self._trust(now), b"PING")
+
+    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+        self._stop_waiting()
+        self._timeout = asyncio.get_running_loop().call_later(seconds, then)
 
     def _stop_waiting(self) -> None:
         if self._timeout is not None:
@@ -208,16 +223,21 @@ class Records:
             self._timeout = None
 
     def _give_up(self) -> None:
-        """Redis has not answered in time, or not as it should: it is away."""
-        self._away = True
-        if self._store is not None:
-            self._store.abort()
+        """A reply has not come in time.  The connection may be dead and Redis alive."""
+        self._away = time.monotonic() - self._oldest >= connections.REDIRECT_TIMEOUT
         self._lost(self._store)
 
+    def _despair(self) -> None:
+        """There has been no connection in time."""
+        if self._store is None:
+            self._away = True
+            self._answer_from_memory()
+
     def _lost(self, store: Tracked | None) -> None:
-        """The connection is gone: connect anew, and read what was being read once more."""
+        """The connection is of no use: connect anew, and read what was being read once more."""
         if store is None or store is not self._store:
             return
+        store.abort()
         self._store = None
         self._stop_waiting()
         self._term += 1
@@ -243,16 +263,18 @@ class Records:
                 future.set_exception(StoreAway())
 
     async def _keep_connecting(self) -> None:
-        """Connect.  Whoever asks waits for the first try only."""
+        """Connect.  Once it has failed, whoever asks does not wait for it."""
         while self._store is None:
             try:
-                self._store = await self._connect(self._changed, self._lost)
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    self._store = await self._connect(self._changed, self._lost)
             except (OSError, TimeoutError, connections.StoreError):
                 self._away = True
                 self._answer_from_memory()
                 await asyncio.sleep(RETRY_PAUSE)
         self._away = False
         self._connecting = None
+        self._stop_waiting()
         self._read()
 
 
