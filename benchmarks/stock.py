@@ -20,6 +20,7 @@ from shortener.config import Settings
 from shortener.embedded import Embedded
 from shortener.link import Wish
 from shortener.links import Links
+from shortener.mint import Made, Mint
 
 BATCH = 2_000  # links that one process makes before it is heard of
 MADE_AT = 1_795_000_000  # seconds since 1970
@@ -62,14 +63,16 @@ def make(settings: Settings, url: str, first: int, count: int) -> list[str]:
     """Make `count` links, to the destinations from `first` on; answers their codes."""
     client = connections.sync(url, connections.BATCH_TIMEOUT)
     codes = Codes(site.settle(client, settings).salt, settings.code_length, settings.code_alphabet)
-    links = Links(client, lambda: codes, settings.code_length)
-    made = []
-    for number in range(first, first + count):
-        target = targets.check(destination(number), (settings.domain,), settings.block_private)
-        link, _ = links.create(Wish({"url": target}, settings.redirect_status), MADE_BY, MADE_AT)
-        made.append(link.code)
+    mint = Mint(client, Links(client), lambda: codes, settings.code_length)
+    numbers = range(first, first + count)
+    urls = [
+        targets.check(destination(number), (settings.domain,), settings.block_private)
+        for number in numbers
+    ]
+    wishes = [Wish({"url": url}, settings.redirect_status) for url in urls]
+    made = mint.make(wishes, MADE_BY, MADE_AT)
     client.close()
-    return made
+    return [each.link.code for each in made if isinstance(each, Made)]
 
 
 def _attend() -> None:

@@ -5,21 +5,27 @@ A module imports only from rows above its own (`tests/test_architecture.py` hold
 row 1  config       settings, parsed and checked once     errors     what can go wrong, with status
        journal      the click journal: append, rotate     segments   the same files, read
        children     processes that die with us            data_dir   the directory, its lock
-       status       what the aggregator reports
+       status       what the aggregator reports          gauges     counters of all processes
 row 2  keys         every Redis key, in one table         codes      number -> code; alias rules
        targets      where a link may point                cells      the hour and day of a click
        connections  Redis clients from one URL            intervals  hours and days of a zone
        tracked      one that is told of changes
 row 3  site         what is fixed at the first start      link       what a link is
-       links        make, find, change, delete            redirects  the decision, pure
+       links        find, change, delete                  redirects  the decision, pure
+       mint         new links                             claims     requests sent again
+       catalogue    lists and search                      filters    what is asked of them
+       existing     links equal to a wish                 url_index  which links lead to a URL
+       tags         tags of links                         portions   statistics, carried over
+       transfer     export and import
        stats        ask about clicks                      limits     how often is too often
        accounts     API keys and scopes                   tally      sums of clicks, applied once
        aggregator   tails the journals, tidies up         health     named checks, in words
+       qr           short URLs as QR codes
 row 4  web/         everything that knows HTTP
 row 5  app          wires it all on one screen
 row 6  embedded     the private Redis                     server     gunicorn and its worker
-       supervisor   starts and watches them               cli        the command
-       client       its calls to a server
+       supervisor   starts and watches them               client     calls to a server
+       cli/         the `shortener` command
 
 Follow one redirect: `web/edge.py` reads the request, `web/records.py` remembers links and reads the
 others together, `link.py` knows the record, `redirects.py` decides, `journal.py` writes the click

@@ -2,11 +2,19 @@
 
 The id of a key is the beginning of that hash: it names the key in answers and in the links it made,
 and is the same again when a lost key is registered anew.
+
+A key that we made carries a checksum: one that was mistyped or made up is refused before the store
+is asked.  `SHORTENER_ADMIN_KEY` alone may have any form.  Each process writes the time of a key's
+last use once a minute at most, so a use in between does not show.
 """
 
+import contextlib
 import hashlib
+import hmac
+import re
 import secrets
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
@@ -19,10 +27,13 @@ from shortener.config import StartError
 from shortener.data_dir import write_durably
 from shortener.errors import Forbidden, Unauthorized
 
+PREFIX = "sk_"
 SCOPES = ("links:read", "links:write", "stats:read", "admin")
 _IMPLIED = {"admin": frozenset(SCOPES), "links:write": frozenset({"links:write", "links:read"})}
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 MAX_KEY = 128  # characters; a longer one is not looked up
+USE_PAUSE = 60  # seconds between two writes of a key's last use
+MAX_RECENT = 1_000  # keys whose last use a process remembers
 
 
 class Account(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,10 +56,11 @@ _decode = msgspec.json.Decoder(Account).decode
 
 
 class Accounts:
-    """The keys of a site."""
+    """The keys of a site.  `admin_key` is `SHORTENER_ADMIN_KEY`."""
 
-    def __init__(self, store: redis.Redis) -> None:
-        self._store = store
+    def __init__(self, store: redis.Redis, admin_key: str = "") -> None:
+        self._store, self._admin_key = store, admin_key.encode()
+        self._used: OrderedDict[str, int] = OrderedDict()  # by hash, when its use was written
 
     def authenticate(self, key: str, now: int) -> Account:
         """The account of a key.  Raises `Unauthorized`, in the same words for unknown and expired.
@@ -57,14 +69,39 @@ class Accounts:
         """
         if not key:
             raise Unauthorized("Send an API key as `Authorization: Bearer sk_…`.")
-        record = None
-        if len(key) <= MAX_KEY:
-            record = cast("bytes | None", self._store.hget(keys.KEYS, _digest(key)))
+        record, digest = None, _digest(key)
+        if self._may_be_one(key):
+            record = cast("bytes | None", self._store.hget(keys.KEYS, digest))
         if record is not None:
             account = _decode(record)
             if account.expires is None or now < account.expires:
+                self._note_use(digest, now)
                 return account
         raise Unauthorized("This API key is unknown or has expired.")
+
+    def knows(self, key: str) -> bool:
+        """Whether this process has let the key in lately; asks nobody."""
+        return _digest(key) in self._used
+
+    def _may_be_one(self, key: str) -> bool:
+        """Whether to ask the store: not for what bears our prefix and was not made by us."""
+        if len(key) > MAX_KEY:
+            return False
+        if not key.startswith(PREFIX) or _has_checksum(key):
+            return True
+        return hmac.compare_digest(_bytes(key), self._admin_key)
+
+    def _note_use(self, digest: str, now: int) -> None:
+        """Write the last use down, unless that was done lately; never at the cost of the call."""
+        noted = self._used.get(digest)
+        if noted is not None and abs(now - noted) < USE_PAUSE:
+            return
+        self._used[digest] = now
+        self._used.move_to_end(digest)
+        if len(self._used) > MAX_RECENT:
+            self._used.popitem(last=False)
+        with contextlib.suppress(redis.RedisError):
+            self._store.hset(keys.KEY_USES, digest, now)
 
     def create(
         self, name: str, scopes: Iterable[str], expires: int | None, now: int
@@ -78,12 +115,20 @@ class Accounts:
     def list(self) -> "list[Account]":
         """All keys, oldest first."""
         records = cast("dict[bytes, bytes]", self._store.hgetall(keys.KEYS))
-        return sorted(map(_decode, records.values()), key=lambda account: account.created)
+        return sorted(
+            map(_decode, records.values()), key=lambda account: (account.created, account.id)
+        )
+
+    def uses(self) -> dict[str, int]:
+        """By the id of a key, when it was last used (seconds since 1970)."""
+        uses = cast("dict[bytes, bytes]", self._store.hgetall(keys.KEY_USES))
+        return {digest.decode()[:12]: int(at) for digest, at in uses.items()}
 
     def revoke(self, identity: str) -> bool:
         """Delete the key with this id; False when there is none (any more)."""
         for digest in cast("list[bytes]", self._store.hkeys(keys.KEYS)):
             if digest.decode().startswith(identity) and len(identity) == 12:
+                self._store.hdel(keys.KEY_USES, digest)
                 return bool(self._store.hdel(keys.KEYS, digest))
         return False
 
@@ -123,17 +168,31 @@ class Accounts:
         for digest, record in records.items():
             if _decode(record).origin == "start" and digest.decode() != _digest(key):
                 self._store.hdel(keys.KEYS, digest)
+                self._store.hdel(keys.KEY_USES, digest)
+
+
+def _bytes(key: str) -> bytes:
+    return key.encode("utf-8", "surrogateescape")
 
 
 def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(_bytes(key)).hexdigest()
 
 
 def _new_key() -> str:
     """`sk_`, 32 random characters (190 bits), and six that check them."""
     body = "".join(secrets.choice(_DIGITS) for _ in range(32))
-    checksum = zlib.crc32(body.encode())
-    return f"sk_{body}" + "".join(_DIGITS[checksum // 62**place % 62] for place in range(6))
+    return PREFIX + body + _checksum(body)
+
+
+def _has_checksum(key: str) -> bool:
+    match = re.fullmatch(r"sk_([0-9A-Za-z]{32})([0-9A-Za-z]{6})", key)
+    return match is not None and _checksum(match[1]) == match[2]
+
+
+def _checksum(body: str) -> str:
+    number = zlib.crc32(body.encode())
+    return "".join(_DIGITS[number // 62**place % 62] for place in range(6))
 
 
 def _read_key(file: Path) -> str:

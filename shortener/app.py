@@ -5,29 +5,34 @@
 """
 
 import functools
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 
 import redis
 from flask import Flask
 
 from shortener import connections, data_dir, keys, site, targets, tracked
 from shortener.accounts import Accounts
+from shortener.catalogue import Catalogue
 from shortener.cells import Cells
 from shortener.codes import Codes
 from shortener.config import Settings
 from shortener.journal import Journal
 from shortener.limits import Limits
 from shortener.links import Links
+from shortener.mint import Mint
+from shortener.portions import Portions
 from shortener.stats import Stats
-from shortener.web import api, pages, problems
+from shortener.tags import Tags
+from shortener.transfer import Transfer
+from shortener.web import api, headers, pages, preview, problems
 from shortener.web import redirect as redirects
 from shortener.web.domains import Domains
 from shortener.web.edge import Edge
+from shortener.web.lookup import Lookup
 from shortener.web.passwords import Passwords
 from shortener.web.records import Records
 from shortener.web.turn import plain_rest
+from shortener.web.visitor import behind_proxies
 
 
 def create_journal(settings: Settings) -> Journal:
@@ -45,36 +50,53 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
     settings = settings or Settings.load()
     journal = journal or create_journal(settings)
     store = connections.sync(settings.redis_url)
-    links = Links(store, _codes(store, settings), settings.code_length)
-    cells = Cells(settings.timezone)
+    links = Links(store)
     domains = _domains(settings)
+    limits = Limits(store, settings.rate_limit)
+    lookup = Lookup(links, domains, limits, settings.case_sensitive)
     reserved: set[str] = set()
 
     app = Flask("shortener.web", static_url_path="/-/static")
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
-    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 365 * 24 * 3600  # seconds; asked with a version
     app.url_map.merge_slashes = False
     problems.register(app)
-    pages.dress(app, _version(Path(str(app.static_folder))), settings.case_sensitive)
+    headers.dress(app)
+    pages.prepare(app, domains, settings)
     app.register_blueprint(pages.blueprint(store, settings))
+    app.register_blueprint(preview.blueprint(links, lookup, settings))
+    app.register_blueprint(api.blueprint(_parts(store, limits, settings, domains, reserved)))
     app.register_blueprint(
-        api.blueprint(
-            links, Stats(store, cells), Accounts(store), cells, domains, settings, reserved
-        )
+        redirects.blueprint(links, journal, lookup, Passwords(limits), settings.not_found_url)
     )
-    app.register_blueprint(
-        redirects.blueprint(
-            links,
-            journal,
-            domains,
-            Passwords(Limits(store)),
-            settings.case_sensitive,
-            settings.trusted_proxies,
-            settings.not_found_url,
-        )
-    )
+    app.wsgi_app = behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[assignment, method-assign]
     reserved.update(rule.rule.split("/")[1].casefold() for rule in app.url_map.iter_rules())
     return app
+
+
+def _parts(
+    store: redis.Redis, limits: Limits, settings: Settings, domains: Domains, reserved: set[str]
+) -> api.Parts:
+    """What the API is made of."""
+    links, cells = Links(store), Cells(settings.timezone)
+    stats, catalogue = Stats(store, cells), Catalogue(store, links)
+    mint = Mint(store, links, _codes(store, settings), settings.code_length)
+    tags = Tags(store, links, stats)
+    transfer = Transfer(links, catalogue, mint, tags, Portions(store))
+    accounts = Accounts(store, settings.admin_key)
+    return api.Parts(
+        links,
+        mint,
+        catalogue,
+        tags,
+        transfer,
+        stats,
+        accounts,
+        limits,
+        cells,
+        domains,
+        settings,
+        reserved,
+    )
 
 
 def create_edge(settings: Settings) -> Edge:
@@ -106,11 +128,3 @@ def _codes(store: redis.Redis, settings: Settings) -> Callable[[], Codes]:
         if not connections.is_away(error):
             raise
     return codes
-
-
-def _version(static: Path) -> str:
-    """Changes when a static file does."""
-    digest = hashlib.sha256()
-    for path in sorted(static.iterdir()):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:8]

@@ -40,10 +40,19 @@ class Codes:
         skipped, low, high = self._band(number, max(length, self._length))
         return str(self._hashids.encode(low + self._shuffle(number - skipped, high - low)))
 
-    def draw(self, length: int) -> str:
-        """A random code of exactly `length` characters, which should be 8 or more."""
+    def draw(self, length: int, number: int = 0, nonce: bytes = b"") -> str:
+        """A random code of exactly `length` characters, which should be 8 or more.
+
+        With a secret `nonce` it is always the same one for a number.
+        """
         low = self._base ** (length - 2)
-        return str(self._hashids.encode(low + secrets.randbelow(low * (self._base - 1))))
+        size = low * (self._base - 1)
+        if nonce:
+            digest = hashlib.blake2b(b"%d %d" % (length, number), key=nonce).digest()
+            drawn = int.from_bytes(digest, "little") % size  # 512 bits: no bias to speak of
+        else:
+            drawn = secrets.randbelow(size)
+        return str(self._hashids.encode(low + drawn))
 
     def _band(self, number: int, length: int) -> tuple[int, int, int]:
         """How many numbers have shorter codes than this one, and what Hashids is given for those

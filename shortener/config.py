@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 PREFIX = "SHORTENER_"
@@ -125,6 +125,12 @@ def _alphabet(text: str) -> str:
     return text
 
 
+def _rate(text: str) -> str:
+    if text != "off" and not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", text):
+        raise ValueError("must be off, or so many a second, minute, hour or day: 600/minute")
+    return "" if text == "off" else text
+
+
 def _secret(text: str) -> str:
     if text and (len(text) < 16 or len(text) > 128 or not text.isascii() or not text.isprintable()):
         raise ValueError("must be 16 to 128 printable ASCII characters")
@@ -184,7 +190,18 @@ class Settings:
     )
     redirect_status: int = _setting("302", "default of new links: 301, 302, 307 or 308", _status)
     trusted_proxies: int = _setting(
-        "0", "how many proxies in front may be believed about the visitor's address", _whole(0, 16)
+        "0",
+        "how many proxies in front may be believed about the visitor's address, host and scheme",
+        _whole(0, 16),
+    )
+    rate_limit: str = _setting(
+        "600/minute",
+        "requests that make links, by key, a bulk request being one; `off`: any; `admin` is exempt",
+        _rate,
+    )
+    access_log: str = _setting(
+        "",
+        "where a line of JSON for each request goes: a file, or `-` for the output; empty: nowhere",
     )
     journal_sync: str = _setting(
         "second",
@@ -215,6 +232,10 @@ class Settings:
     def base_of(self, domain: str | None) -> str:
         """What the short links of a domain begin with; None is the default domain."""
         return self.base_url if domain is None else f"{urlsplit(self.base_url).scheme}://{domain}"
+
+    def short_url(self, domain: str | None, code: str) -> str:
+        """Where a link is reached, in ASCII; None is the default domain."""
+        return f"{self.base_of(domain)}/{quote(code)}"
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":

@@ -4,6 +4,8 @@ Raised anywhere, rendered in one place (`web/problems.py`): problem+json (RFC 94
 page for people.  `PROBLEMS` is the table behind `/-/errors` and the README.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 
@@ -21,7 +23,8 @@ class Problem(Exception):
     status: ClassVar[int]
     title: ClassVar[str]
     meaning: ClassVar[str]
-    retry_after: ClassVar[int | None] = None  # seconds
+    retry_after: int | None = None  # seconds
+    headers: Mapping[str, str] = MappingProxyType({})  # further ones of the answer
 
     def __init__(self, detail: str = "", fields: tuple[FieldError, ...] = ()) -> None:
         super().__init__(detail or self.meaning)
@@ -65,9 +68,24 @@ class LinkNotFound(Problem):
     meaning = "There is no link with this code."
 
 
+class TagNotFound(Problem):
+    slug, status, title = "tag-not-found", 404, "No such tag"
+    meaning = "There is no link with this tag."
+
+
+class TagTaken(Problem):
+    slug, status, title = "tag-taken", 409, "Tag already taken"
+    meaning = "Other links have this tag."
+
+
 class LinkExpired(Problem):
     slug, status, title = "link-expired", 410, "Link expired"
     meaning = "The link has expired and leads nowhere any more."
+
+
+class LinkUsedUp(Problem):
+    slug, status, title = "link-used-up", 410, "Link used up"
+    meaning = "The link has been followed as often as it may be and leads nowhere any more."
 
 
 class Unauthorized(Problem):
@@ -82,7 +100,13 @@ class WrongPassword(Problem):
 
 class TooManyTries(Problem):
     slug, status, title = "too-many-tries", 429, "Too many tries"
-    meaning = "There were too many wrong tries from this address; wait a minute."
+    meaning = "There were too many wrong passwords, keys or codes from this address; wait a minute."
+    retry_after = 60
+
+
+class RateLimited(Problem):
+    slug, status, title = "rate-limited", 429, "Too many requests"
+    meaning = "This API key made too many requests in a short time; RateLimit says when to go on."
     retry_after = 60
 
 

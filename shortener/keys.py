@@ -4,15 +4,23 @@
     site                   hash    site        what is fixed at the first start   never
     number                 string  links       the number of the newest link      never
     keys                   hash    accounts    SHA-256 of an API key -> its JSON  never
+    keys:used              hash    accounts    the same -> last use, in seconds   with the key
     l:{b}:NAME             string  links       a link: its record, JSON           never
     i:{b}                  zset    links       names, scored by their place       never
     r:{b}                  zset    tally       place and name, scored by clicks   with the link
+    g:{b}:TAG              zset    links       names with a tag, scored by place  with its links
+    tags:{b}               hash    links       tag -> number of its links         never
+    x:{b}:GROUP            zset    url_index   digest of a URL and a name         with the link
+    c:{b}:OWNER:DIGEST     hash    claims      what a request makes               a day, a minute
+    o:{b}                  hash    transfer    statistics that were added once    never
+    retags                 hash    tags        a tag being renamed -> its new one when done
     marks:{b}              hash    tally       journal -> offset applied so far   with journal
     t:{b}:SUBJECT          hash    tally       totals: c clicks, at last click    with the link
     u:{b}:NUMBER           string  links       uses of a link with max_clicks     with the link
     q:{b}:SUBJECT:WEEK     hash    tally       clicks by quarter of an hour       35 days
     d:{b}:SUBJECT:YEAR     hash    tally       clicks by day of the site's zone   800 days
-    LIMITS:{…}             string  limits      tries by link and address          two minutes
+    LIMITS:{…}             string  limits      wrong passwords by link, calls     two windows
+                                               that make links by key
 
 A link's place says where it stands among all links by age (`Link.place`).  NAME is its code, on
 another than the default domain with the domain and a slash in front.  `b` is the bucket, one of
@@ -32,6 +40,8 @@ LINKS = "l:"  # what all keys of links begin with, and no others
 SITE = "site"
 NUMBER = "number"
 KEYS = "keys"
+RETAGS = "retags"
+KEY_USES = "keys:used"
 SITE_SUBJECT = "*"
 
 
@@ -50,7 +60,12 @@ def tag_subject(tag: str) -> str:
 
 
 def link(name: str) -> str:
-    return f"{LINKS}{{{bucket(name)}}}:{name}"
+    return link_prefix(bucket(name)) + name
+
+
+def link_prefix(in_bucket: str) -> str:
+    """What the keys of all links of a bucket begin with."""
+    return f"{LINKS}{{{in_bucket}}}:"
 
 
 def name_of_link(key: str) -> str:
@@ -60,6 +75,27 @@ def name_of_link(key: str) -> str:
 
 def index(in_bucket: str) -> str:
     return f"i:{{{in_bucket}}}"
+
+
+def tag_index(in_bucket: str, tag: str) -> str:
+    return f"g:{{{in_bucket}}}:{tag}"
+
+
+def tags(in_bucket: str) -> str:
+    return f"tags:{{{in_bucket}}}"
+
+
+def urls(in_bucket: str, digest: bytes) -> str:
+    """The group of a URL's digest: 4,096 in each bucket keep each small."""
+    return f"x:{{{in_bucket}}}:{digest[0]:02x}{digest[1] >> 4:x}"
+
+
+def claim(owner: str, digest: str) -> str:
+    return f"c:{{{bucket(digest)}}}:{owner}:{digest}"
+
+
+def once(in_bucket: str) -> str:
+    return f"o:{{{in_bucket}}}"
 
 
 def ranks(in_bucket: str) -> str:

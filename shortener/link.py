@@ -1,7 +1,7 @@
 """What a link is: one JSON string in the store, readable with `redis-cli GET`."""
 
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -9,6 +9,14 @@ from shortener import keys
 from shortener.errors import Invalid
 
 PLACE_BITS = 20  # of a number in a place: two links of one second are so many numbers apart
+
+
+def place(created: int, number: int) -> int:
+    """The place of a link: its second and the last 20 bits of its number.
+
+    Exact as a score in the store (53 bits) until the year 2242.
+    """
+    return created << PLACE_BITS | number % (1 << PLACE_BITS)
 
 
 class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -39,12 +47,12 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     @property
     def place(self) -> int:
-        """Where it stands among all links, older ones first; tells it from every other one.
+        """Where it stands among all links, older ones first; tells it from every other one."""
+        return place(self.created, self.number)
 
-        Its second and the last 20 bits of its number: exact as a score in the store (53 bits)
-        until the year 2242.
-        """
-        return self.created << PLACE_BITS | self.number % (1 << PLACE_BITS)
+    def is_over(self, now: int) -> bool:
+        """Whether its time is over at `now` (seconds since 1970)."""
+        return self.expires is not None and now >= self.expires
 
     @property
     def is_gated(self) -> bool:
@@ -52,11 +60,28 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return self.max_clicks is not None or self.password is not None
 
 
+class Secret(Protocol):
+    """A password that was asked for; only what checks passwords knows how it is hashed."""
+
+    def hashed(self) -> str:
+        """A new slow hash of it."""
+
+    def matches(self, stored: str | None) -> bool:
+        """Whether it is the one behind a stored hash."""
+
+
+class Arrival(NamedTuple):
+    """What a link brings along that was made elsewhere."""
+
+    uses: int  # visitors that it has let through
+    note: str  # on the statistics that follow it; "" when none do
+
+
 class Wish(msgspec.Struct, frozen=True):
     """What a new link should be, checked and normalised.
 
     `fields` are those of `Link` that were asked for; without `code` one of at least `length`
-    characters is made.
+    characters is made.  With `find` an equal link will do.
     """
 
     fields: dict[str, Any]
@@ -64,10 +89,43 @@ class Wish(msgspec.Struct, frozen=True):
     domain: str | None = None
     code: str | None = None
     length: int = 0
+    find: bool = False
+    password: Secret | None = None
+    arrival: Arrival | None = None
+
+    @property
+    def may_be_another(self) -> bool:
+        """Whether an equal link will do; one with a password of its own never is."""
+        return self.find and self.password is None
 
     def is_met_by(self, link: Link) -> bool:
-        """Whether `link` equals the wish in every given field."""
-        return all(getattr(link, name) == value for name, value in self.fields.items())
+        """Whether `link` equals the wish in every given field.
+
+        One that was made elsewhere is the same still when it was changed here since.
+        """
+        if self.arrival is not None and self.code is not None:
+            return self.domain == link.domain and (
+                link.created == self.fields.get("created") or link.url == self.fields["url"]
+            )
+        return (
+            self.domain == link.domain
+            and (len(link.code) >= self.length if self.code is None else self.code == link.code)
+            and all(getattr(link, name) == value for name, value in self.fields.items())
+            and (self.password is None or self.password.matches(link.password))
+        )
+
+    def link(self, number: int, code: str, by: str, now: int) -> Link:
+        """The link that it asks for."""
+        fields: dict[str, Any] = {
+            "created": now,
+            "by": by,
+            "domain": self.domain,
+            "status": self.status,
+        }
+        fields |= self.fields
+        if self.password is not None:
+            fields["password"] = self.password.hashed()
+        return Link(v=1, number=number, code=code, **fields)
 
 
 encode = msgspec.json.Encoder().encode

@@ -1,48 +1,43 @@
-"""Links: make, find, list, delete.
+"""Links: find, change, delete, and count visitors through a gate.
 
-A link is one JSON string under its name, and an entry in the index of its bucket, scored by its
-place: by age.  Both are written by one script, decided by whether the name is free: of two requests
-for one alias the first wins, and the other is told.
+A link is one JSON string under its name, an entry in the index of its bucket, scored by its place
+(by age), and one for each of its tags: in one bucket, changed by one script.  A change is decided
+by whether the record is still what was read, so of two at once both hold, one after the other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import msgspec
 import redis
 
 from shortener import keys
 from shortener.cells import statistics
-from shortener.codes import RANDOM_FROM, Codes
-from shortener.errors import Changed, CodesExhausted, CodeTaken, LinkNotFound
-from shortener.link import Link, Wish, check_times, decode, encode, version
+from shortener.errors import Changed, LinkNotFound
+from shortener.link import Link, check_times, decode, encode, version
+from shortener.url_index import UrlIndex
 
-MAX_LEAPS = 24  # numbers tried until a free code is found; the last leap is 2**23 numbers wide
-
-# KEYS[1] the record's key  KEYS[2] the bucket's index  ARGV record, name, place
-# Answers the record that has the name already, or nothing when this one took it.
-CREATE = """
-local taken = redis.call('GET', KEYS[1])
-if taken then return taken end
-redis.call('SET', KEYS[1], ARGV[1])
-redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
-return false
-"""
-
-# KEYS[1] the record's key  KEYS[2] the bucket's index  KEYS[3] its ranks
-# KEYS[4...] the link's statistics  ARGV[1] the name  ARGV[2] the link's place
-# ARGV[3] its entry in the ranks.  Answers 1, or 0 when another link has the name.
+# KEYS[1] the record's key  KEYS[2] the bucket's index  KEYS[3] its tags  KEYS[4] its ranks
+# KEYS[5...] the index of each tag, then the link's statistics  ARGV[1] the record as it was read
+# ARGV[2] the name  ARGV[3] its entry in the ranks  ARGV[4...] the tags
+# Answers 1, or the record as it is meanwhile, or nothing when it is gone.
 DELETE = """
-if tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or -1) ~= tonumber(ARGV[2]) then return 0 end
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[3])
-for i = 4, #KEYS do redis.call('DEL', KEYS[i]) end
+local found = redis.call('GET', KEYS[1])
+if found ~= ARGV[1] then return found end
+redis.call('ZREM', KEYS[2], ARGV[2])
+redis.call('ZREM', KEYS[4], ARGV[3])
+for i = 4, #ARGV do
+  redis.call('ZREM', KEYS[i + 1], ARGV[2])
+  if redis.call('HINCRBY', KEYS[3], ARGV[i], -1) <= 0 then redis.call('HDEL', KEYS[3], ARGV[i]) end
+end
+for i = #ARGV + 2, #KEYS do redis.call('DEL', KEYS[i]) end
 return redis.call('DEL', KEYS[1])
 """
 
-
-# KEYS[1] the record's key  KEYS[2] the link's uses  KEYS[3] its totals
-# ARGV[1] the record as it was read  ARGV[2] as it should be  ARGV[3] 1 if that has max_clicks
+# KEYS[1] the record's key  KEYS[2] the link's uses  KEYS[3] its totals  KEYS[4] the bucket's tags
+# KEYS[5...] the index of each tag that changes  ARGV[1] the record as it was read  ARGV[2] as it
+# should be  ARGV[3] 1 if that has max_clicks  ARGV[4] the name  ARGV[5] the place
+# ARGV[6] how many tags go  ARGV[7...] the tags that go, then those that come
 # Answers 1, or the record as it is meanwhile, or nothing when it is gone.  A link that is limited
 # from now on has used up the clicks it had; those still on their way are added by the tally.
 CHANGE = """
@@ -53,6 +48,17 @@ if ARGV[3] == '0' then
   redis.call('DEL', KEYS[2])
 elseif redis.call('EXISTS', KEYS[2]) == 0 then
   redis.call('SET', KEYS[2], redis.call('HGET', KEYS[3], 'c') or 0)
+end
+local going = tonumber(ARGV[6])
+for i = 5, #KEYS do
+  local tag = ARGV[i + 2]
+  if i - 4 > going then
+    redis.call('ZADD', KEYS[i], ARGV[5], ARGV[4])
+    redis.call('HINCRBY', KEYS[4], tag, 1)
+  else
+    redis.call('ZREM', KEYS[i], ARGV[4])
+    if redis.call('HINCRBY', KEYS[4], tag, -1) <= 0 then redis.call('HDEL', KEYS[4], tag) end
+  end
 end
 return 1
 """
@@ -70,52 +76,40 @@ redis.call('INCR', KEYS[2])
 return 1
 """
 
-
-class Page(NamedTuple):
-    """A stretch of the list, newest first; `next_place` is where the next one begins."""
-
-    links: list[Link]
-    next_place: int | None
-    total: int
+READ_AT_ONCE = 1_000  # records in one command: less than a millisecond
 
 
 class Links:
     """The links of a site.  Every method may raise the store's errors."""
 
-    def __init__(self, store: redis.Redis, codes: Callable[[], Codes], code_length: int) -> None:
-        """`codes` is asked when the first code is made: the salt lies in the store."""
-        self._store, self._codes, self._length = store, codes, code_length
-        self._create = store.register_script(CREATE)
+    def __init__(self, store: redis.Redis) -> None:
+        self._store = store
+        self._urls = UrlIndex(store)
         self._delete = store.register_script(DELETE)
         self._change = store.register_script(CHANGE)
         self._take = store.register_script(TAKE)
 
-    def create(self, wish: Wish, by: str, now: int) -> tuple[Link, bool]:
-        """Make a link, at `now` (seconds since 1970), for the API key with the id `by`.
-
-        Answers the link and whether it is new: a custom alias asked for again by the same key with
-        the same fields is a retry, and answers what is there.  Raises `CodeTaken`, or
-        `CodesExhausted` after `MAX_LEAPS` tries.
-        """
-        number = int(self._store.incr(keys.NUMBER))
-        if wish.code is not None:
-            link = _made(wish, number, wish.code, by, now)
-            taken = self._put(link)
-            if taken is None:
-                return link, True
-            if taken.by == by and wish.is_met_by(taken):
-                return taken, False
-            raise CodeTaken(f"{wish.code} is the code of another link.")
-        for leap in range(MAX_LEAPS):
-            link = _made(wish, number, self._code(number, wish.length), by, now)
-            if self._put(link) is None:
-                return link, True
-            number = int(self._store.incrby(keys.NUMBER, 1 << leap))
-        raise CodesExhausted
-
     def get(self, name: str) -> Link:
         """The link with this name.  Raises `LinkNotFound`."""
         return decode(self._record(name))
+
+    def read(self, names: Sequence[str]) -> list[Link | None]:
+        """The links with these names, or None."""
+        return [None if r is None else decode(r) for r in self.records(names)]
+
+    def records(self, names: Sequence[str]) -> list[bytes | None]:
+        """The records with these names, or None."""
+        found: dict[str, bytes | None] = {}
+        for start in range(0, len(names), READ_AT_ONCE):
+            buckets: dict[str, list[str]] = {}
+            for name in names[start : start + READ_AT_ONCE]:
+                buckets.setdefault(keys.bucket(name), []).append(name)
+            pipeline = self._store.pipeline(transaction=False)
+            for some in buckets.values():
+                pipeline.mget(keys.link(name) for name in some)
+            for some, records in zip(buckets.values(), pipeline.execute(), strict=True):
+                found |= zip(some, records, strict=True)
+        return [found[name] for name in names]
 
     def change(
         self, name: str, fields: Mapping[str, Any], now: int, expected: str | None = None
@@ -125,26 +119,59 @@ class Links:
         Of two changes at once both hold, one after the other.  Raises `LinkNotFound`, or
         `Changed` when `expected` is given and is not its version any more.
         """
-        record = self._record(name)
-        while True:
+
+        def changed(record: bytes, link: Link) -> Link:
             if expected is not None and version(record) != expected:
                 raise Changed
-            link = msgspec.structs.replace(decode(record), **fields, updated=now)
+            link = msgspec.structs.replace(link, **fields, updated=now)
             check_times(link.starts, link.expires)
-            bucket, number = keys.bucket(name), link.number
-            found = self._change(
-                keys=[
-                    keys.link(name),
-                    keys.uses(bucket, number),
-                    keys.totals(bucket, str(number)),
-                ],
-                args=[record, encode(link), int(link.max_clicks is not None)],
-            )
+            return link
+
+        return self.rewrite(name, changed)
+
+    def rewrite(self, name: str, changed: Callable[[bytes, Link], Link]) -> Link:
+        """Make a link what `changed` says, as often as somebody else changes it meanwhile.
+
+        It is given the record and the link in it.  Raises `LinkNotFound`.
+        """
+        record = self._record(name)
+        while True:
+            before = decode(record)
+            link = changed(record, before)
+            if link.url != before.url:
+                self._urls.add([link])
+            found = self._swap(record, before, link)
             if found == 1:
+                if link.url != before.url:
+                    self._urls.remove(name, before.url)
                 return link
             if found is None:
                 raise LinkNotFound
             record = cast("bytes", found)
+
+    def _swap(self, record: bytes, before: Link, link: Link) -> object:
+        bucket, number = keys.bucket(link.name), link.number
+        going = [tag for tag in before.tags if tag not in link.tags]
+        coming = [tag for tag in link.tags if tag not in before.tags]
+        touched = [
+            keys.link(link.name),
+            keys.uses(bucket, number),
+            keys.totals(bucket, str(number)),
+            keys.tags(bucket),
+            *(keys.tag_index(bucket, tag) for tag in [*going, *coming]),
+        ]
+        limited = int(link.max_clicks is not None)
+        args: list[Any] = [
+            record,
+            encode(link),
+            limited,
+            link.name,
+            link.place,
+            len(going),
+            *going,
+            *coming,
+        ]
+        return self._change(keys=touched, args=args)
 
     def take(self, link: Link) -> bool:
         """Let one visitor through a link with `max_clicks`; False when it is used up.
@@ -171,47 +198,35 @@ class Links:
     def delete(self, name: str, now: int) -> None:
         """Delete a link and its statistics.  Raises `LinkNotFound`, also for whoever comes second.
 
-        The script deletes the link whose number was read, not one that took its name meanwhile.
+        What is deleted is the link that was found, not one that took its name meanwhile.
         """
-        link = self.get(name)
-        bucket, subject = keys.bucket(name), str(link.number)
+        record = self._record(name)
+        number = decode(record).number
+        while True:
+            link = decode(record)
+            if link.number != number:
+                raise LinkNotFound
+            found = self._remove(record, link, now)
+            if found == 1:
+                self._urls.remove(name, link.url)
+                return
+            if found is None:
+                raise LinkNotFound
+            record = cast("bytes", found)
+
+    def _remove(self, record: bytes, link: Link, now: int) -> object:
+        bucket = keys.bucket(link.name)
         touched = [
             keys.link(link.name),
             keys.index(bucket),
+            keys.tags(bucket),
             keys.ranks(bucket),
+            *(keys.tag_index(bucket, tag) for tag in link.tags),
             keys.uses(bucket, link.number),
-            *statistics(bucket, subject, now),
+            *statistics(bucket, str(link.number), now),
         ]
-        if not self._delete(keys=touched, args=[name, link.place, rank_entry(link)]):
-            raise LinkNotFound
-
-    def page(self, limit: int, below: int | None = None) -> Page:
-        """At most `limit` links, newest first, with places less than `below`.
-
-        Places do not change, so a link is reached once however many are made while one is paging.
-        """
-        pipeline = self._store.pipeline(transaction=False)
-        highest = f"({below}" if below is not None else "+inf"
-        for bucket in keys.BUCKETS:
-            pipeline.zrevrangebyscore(
-                keys.index(bucket), highest, "-inf", start=0, num=limit + 1, withscores=True
-            )
-            pipeline.zcard(keys.index(bucket))
-        answers = pipeline.execute()
-        entries = sorted(
-            ((int(place), name.decode()) for part in answers[::2] for name, place in part),
-            reverse=True,
-        )
-        chosen = entries[:limit]
-        links = self._read([name for _, name in chosen])
-        following = chosen[-1][0] if len(entries) > limit else None
-        return Page([link for link in links if link is not None], following, sum(answers[1::2]))
-
-    def _read(self, names: list[str]) -> list[Link | None]:
-        pipeline = self._store.pipeline(transaction=False)
-        for name in names:
-            pipeline.get(keys.link(name))
-        return [decode(record) if record else None for record in pipeline.execute()]
+        args: list[Any] = [record, link.name, rank_entry(link), *link.tags]
+        return self._delete(keys=touched, args=args)
 
     def _record(self, name: str) -> bytes:
         record = cast("bytes | None", self._store.get(keys.link(name)))
@@ -219,24 +234,7 @@ class Links:
             raise LinkNotFound
         return record
 
-    def _code(self, number: int, length: int) -> str:
-        length = max(length, self._length)
-        if length >= RANDOM_FROM:
-            return self._codes().draw(length)
-        return self._codes().encode(number, length)
-
-    def _put(self, link: Link) -> Link | None:
-        """Store a link if its name is free; otherwise answer the link that has it."""
-        touched = [keys.link(link.name), keys.index(keys.bucket(link.name))]
-        taken = self._create(keys=touched, args=[encode(link), link.name, link.place])
-        return decode(cast("bytes", taken)) if taken else None
-
 
 def rank_entry(link: Link) -> str:
     """The link in the ranks of its bucket: those of equal clicks are ordered by age."""
     return f"{link.place:016d}{link.name}"
-
-
-def _made(wish: Wish, number: int, code: str, by: str, now: int) -> Link:
-    fields: dict[str, Any] = {"domain": wish.domain, "status": wish.status} | wish.fields
-    return Link(v=1, number=number, code=code, created=now, by=by, **fields)

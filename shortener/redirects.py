@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from urllib.parse import quote_from_bytes, unquote_plus
 
-from shortener.errors import LinkExpired, LinkNotFound
+from shortener.errors import LinkExpired, LinkNotFound, Problem
 from shortener.link import Link
 
 _AS_IT_IS = "!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  # printable ASCII that stays in a query
@@ -47,10 +47,10 @@ def lead(link: Link | None, now: int, query: bytes) -> Redirect:
     return Redirect(link.status, link.url)
 
 
-def over(link: Link) -> Redirect:
-    """Where a link leads that has expired or is used up.  Raises `LinkExpired`."""
+def over(link: Link, problem: type[Problem] = LinkExpired) -> Redirect:
+    """Where a link leads that has expired or is used up.  Raises `problem` if nowhere."""
     if link.expired_url is None:
-        raise LinkExpired
+        raise problem
     return Redirect(302, link.expired_url, counted=False)
 
 

@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from shortener import __version__, children, connections, data_dir, site
+from shortener import __version__, children, connections, data_dir, gauges, site
 from shortener.accounts import Accounts
 from shortener.config import PREFIX, Settings, StartError
 from shortener.embedded import Embedded
@@ -72,6 +72,7 @@ class Supervisor:
         signal.signal(signal.SIGHUP, lambda *_: self._reload.set())
         data_dir.prepare(self._settings.data_dir)
         self._lock = data_dir.lock(self._settings.data_dir)
+        gauges.clear(gauges.directory(self._settings.data_dir))
         with _listen(self._settings.bind) as listener:
             try:
                 new_key = self._start(listener)
@@ -161,6 +162,7 @@ class Supervisor:
             children.stop(watched.process, STOP_PATIENCE)
         if self._embedded is not None:
             self._embedded.stop()
+        gauges.clear(gauges.directory(self._settings.data_dir))
         (self._settings.data_dir / "address").unlink(missing_ok=True)
 
 

@@ -6,6 +6,7 @@ refused, and so is everything that is not http or https.  We never connect to a 
 
 import ipaddress
 from collections.abc import Collection
+from typing import NamedTuple
 
 import can_ada
 
@@ -42,6 +43,21 @@ def check(url: str, own_hosts: Collection[str], block_private: bool, field: str 
     if len(href) > MAX_URL:
         raise Invalid.field(field, f"must have at most {MAX_URL} bytes")
     return href
+
+
+class Host(NamedTuple):
+    """A host as it is looked up, and in its own script when that is another one."""
+
+    name: str
+    spoken: str | None
+
+
+def host(url: str) -> Host:
+    """The host of a destination.  Names that look alike differ in one of the two forms."""
+    name = str(can_ada.parse(url).hostname)
+    spoken = can_ada.idna_decode(name.encode())  # type: ignore[arg-type] # its stub says str
+    is_other = spoken != name and can_ada.idna_encode(spoken) == name.encode()
+    return Host(name, spoken if is_other else None)
 
 
 def canonical_host(host: str) -> str:

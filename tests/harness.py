@@ -45,15 +45,29 @@ def environment(**settings: str) -> dict[str, str]:
     return clean | {f"SHORTENER_{name}": value for name, value in settings.items()}
 
 
-def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+def run(*arguments: str, stdin: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
     """The `shortener` command, to its end."""
     return subprocess.run(
         [sys.executable, "-m", "shortener", *arguments],
         env=environment(**settings),
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
+    )
+
+
+def start(*arguments: str, **settings: str) -> "subprocess.Popen[str]":
+    """The `shortener` command, with pipes; Ctrl-C reaches it wherever the tests run."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "shortener", *arguments],
+        env=environment(**settings),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # not so in background
     )
 
 

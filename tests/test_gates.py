@@ -130,7 +130,8 @@ def test_guessing_is_throttled_by_address(new_server: NewServer) -> None:
     guesses = [enter(server, code, "wrong", **headers).status_code for _ in range(10)]
     assert guesses == [403] * 10
     tired = enter(server, code, "right one", **headers)
-    assert (tired.status_code, tired.headers["retry-after"]) == (429, "60")
+    assert tired.status_code == 429
+    assert 1 <= int(tired.headers["retry-after"]) <= 60
     other = enter(server, code, "right one", **{"X-Forwarded-For": "192.0.2.2"})
     assert other.status_code == 303
 

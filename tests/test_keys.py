@@ -1,6 +1,8 @@
 """API keys: who may do what, and where the secret is."""
 
 import hashlib
+import os
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -249,12 +251,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("fields", "field"), REFUSED.values(), ids=REFUSED)
 def test_a_bad_key_is_not_made(server: Server, fields: dict[str, Any], field: str) -> None:
     """422 with the field named, and there is no further key."""
-    before = server.api("GET", "/keys").json()
+    before = [key["id"] for key in server.api("GET", "/keys").json()["keys"]]
     body = {"name": "x", "scopes": ["links:read"]} | fields
     answer = server.api("POST", "/keys", json=body)
     assert answer.status_code == 422, answer.text
     assert [error["field"] for error in answer.json()["errors"]] == [field]
-    assert server.api("GET", "/keys").json() == before
+    assert [key["id"] for key in server.api("GET", "/keys").json()["keys"]] == before
 
 
 @pytest.mark.parametrize("missing", ["name", "scopes"])
@@ -321,3 +323,69 @@ def test_only_a_hash_of_a_key_is_kept(new_server: NewServer) -> None:
         assert secret.encode() not in stored
         assert secret not in server.errors()
         assert [name for name, content in kept.items() if secret.encode() in content] == []
+
+
+def test_a_key_says_when_it_was_last_used(server: Server) -> None:
+    """`last_used_at` is null until the first call, and then the time of a call within a minute."""
+
+    def used(identity: str) -> str | None:
+        keys = server.api("GET", "/keys").json()["keys"]
+        return next(key["last_used_at"] for key in keys if key["id"] == identity)
+
+    made = make_key(server)
+    assert made["last_used_at"] is None
+    assert used(made["id"]) is None
+    before = text_of(datetime.now(UTC))
+    assert call(server, made["key"]).status_code == 200
+    found = used(made["id"])
+    assert found is not None
+    assert before <= found <= text_of(datetime.now(UTC))
+
+
+def test_a_use_is_written_once_a_minute(new_server: NewServer) -> None:
+    """Many calls with one key cost the store one write."""
+    server = new_server(WORKERS="1").start()
+    made = make_key(server)
+    store = connections.sync(f"unix://{socket_path(server.data_dir)}")
+    store.config_resetstat()
+    for _ in range(20):
+        assert call(server, made["key"]).status_code == 200
+    writes = store.info("commandstats")["cmdstat_hset"]["calls"]
+    store.close()
+    assert writes == 1
+
+
+def test_a_key_that_was_not_made_here_costs_no_look_up(new_server: NewServer) -> None:
+    """A mistyped `sk_` key is 401 while Redis is frozen; one that may be right is 503."""
+    server = new_server(WORKERS="1").start()
+    key = make_key(server)["key"]
+    mistyped = key[:-1] + ("a" if key[-1] != "a" else "b")
+    server.make_link()
+    (redis_server,) = server.pids("valkey")
+    os.kill(redis_server, signal.SIGSTOP)
+    try:
+        assert call(server, mistyped).status_code == 401
+        assert call(server, f"sk_{'a' * 200}").status_code == 401
+        assert call(server, key).status_code == 503
+    finally:
+        os.kill(redis_server, signal.SIGCONT)
+
+
+def test_an_admin_key_of_ones_own_may_look_like_ours(new_server: NewServer) -> None:
+    """`ADMIN_KEY` has any form, `sk_` in front or not; others with that form are still none."""
+    server = new_server(ADMIN_KEY="sk_a-key-of-my-own").start()
+    assert call(server, server.key).status_code == 200
+    assert call(server, "sk_a-key-of-my-own2").status_code == 401
+
+
+def test_a_revoked_key_leaves_nothing(new_server: NewServer) -> None:
+    """Neither the key nor its last use is kept."""
+    server = new_server(WORKERS="1").start()
+    made = make_key(server)
+    call(server, made["key"])
+    digest = hashlib.sha256(made["key"].encode()).hexdigest().encode()
+    store = connections.sync(f"unix://{socket_path(server.data_dir)}")
+    assert digest in everything(store)
+    assert server.api("DELETE", f"/keys/{made['id']}").status_code == 204
+    assert digest not in everything(store)
+    store.close()

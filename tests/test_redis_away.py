@@ -81,7 +81,7 @@ def test_calls_that_wait_for_redis_hold_up_no_visitor(new_server: NewServer) -> 
     os.kill(redis, signal.SIGSTOP)
     try:
         assert server.follow("nothere").status_code == 503
-        headers = {"Authorization": "Bearer sk_madeup"}
+        headers = {"Authorization": "Bearer made up"}
         url = f"{server.address}/api/v1/links"
         with ThreadPoolExecutor(40) as threads:
             calls = [threads.submit(httpx.get, url, headers=headers, timeout=60) for _ in range(40)]

@@ -5,9 +5,13 @@ bridge    a WSGI application on the event loop
 records   link records for the edge: coalesced reads, and a cache for when Redis is away
 visitor   what a request says about its visitor
 redirect  the same redirect under Flask
-passwords passwords of links
+preview   where a link leads, on a page
+lookup    the link that a visitor asks for
+passwords lookup    the link that a visitor asks for
+passwords of links
 domains   which domain a request is for
 api/      /api/v1, a file for each noun
 pages     the front page, errors, files, health
+headers   what protects people, on every answer that is not a redirect
 problems  one shape for every error
 """

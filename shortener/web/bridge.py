@@ -21,6 +21,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 MAX_BODY = 1024 * 1024  # bytes
+LARGER_BODIES = {"/api/v1/import": 16 * 1024 * 1024}  # bytes
 BODY_TIMEOUT = 15.0  # seconds for the whole of it
 THREADS = 8
 READY_THREADS = 2  # for answers that wait for nothing
@@ -50,7 +51,7 @@ class Bridge:
         threads = self._threads if needs_store else self._ready
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
-                body = await _read_body(receive)
+                body = await _read_body(receive, LARGER_BODIES.get(scope["path"], MAX_BODY))
         except TimeoutError:
             body, environ[PROBLEM] = b"", TooSlow()
         except TooLarge as problem:
@@ -94,7 +95,7 @@ def _close(parts: Iterable[bytes]) -> None:
         parts.close()
 
 
-async def _read_body(receive: Receive) -> bytes | None:
+async def _read_body(receive: Receive, limit: int) -> bytes | None:
     """The whole body; None when the client went away.  Raises `TooLarge`."""
     parts: list[bytes] = []
     size = 0
@@ -104,7 +105,7 @@ async def _read_body(receive: Receive) -> bytes | None:
             return None
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > MAX_BODY:
+        if size > limit:
             raise TooLarge
         if not message.get("more_body"):
             return b"".join(parts)

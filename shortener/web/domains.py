@@ -31,6 +31,10 @@ class Domains:
             return code
         return keys.name(host, code) if host in self._others else None
 
+    def asked(self, host: str) -> str | None:
+        """The domain that `host` is, as links have it: the default one for a strange host."""
+        return _bare(host) if _bare(host) in self._others else None
+
     def link_name(self, code: str, domain: str | None) -> str:
         """The name of the link that a client speaks of; None is the default domain.
 

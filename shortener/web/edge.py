@@ -11,7 +11,6 @@ class (`web/protocol.py`) most redirects do not come this far.
 
 import asyncio
 import time
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 from wsgiref.types import WSGIApplication
@@ -23,11 +22,12 @@ from shortener.link import Link
 from shortener.redirects import Gated, Redirect, decide
 from shortener.web.bridge import Bridge, Receive, Scope, Send
 from shortener.web.domains import Domains
+from shortener.web.lookup import LOOKUP
 from shortener.web.patience import Patience
 from shortener.web.records import Found, Records, Remembered
-from shortener.web.redirect import CACHE_CONTROL, LOOKUP
+from shortener.web.redirect import CACHE_CONTROL
 from shortener.web.turn import Turn
-from shortener.web.visitor import click, is_counted
+from shortener.web.visitor import Headers, click, host, is_counted, read_headers
 
 _HEADERS = [(b"cache-control", CACHE_CONTROL.encode()), (b"content-length", b"0")]
 _EMPTY = {"type": "http.response.body", "body": b""}
@@ -57,7 +57,7 @@ class Edge:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
-    def known(self, path: bytes, headers: Mapping[bytes, bytes]) -> Remembered | None:
+    def known(self, path: bytes, headers: Headers) -> Remembered | None:
         """The link at a path when it can be had without waiting."""
         text = path.decode("ascii")
         if self._domains.only and (found := self.records.known(text[1:])) is not None:
@@ -69,7 +69,7 @@ class Edge:
         """The name of the link that is asked for; None when the request is for Flask alone."""
         if scope["method"] not in ("GET", "HEAD"):
             return None
-        return self._name(scope["path"], {} if self._domains.only else dict(scope["headers"]))
+        return self._name(scope["path"], {} if self._domains.only else self._headers(scope))
 
     def visit(self, found: Found, scope: Scope) -> tuple[Redirect, Click | None]:
         """Where a visitor is sent, and the click to write down before.
@@ -80,14 +80,17 @@ class Edge:
         link, query = _link(known), scope["query_string"]
         at = time.time_ns() // 1_000_000
         redirect = decide(link, at, query)
-        headers = dict(scope["headers"])
+        headers = self._headers(scope)
         if link is None or not redirect.counted or not is_counted(scope["method"], headers):
             return redirect, None
         client = scope["client"]
         peer = client[0] if client else ""
         return redirect, click(link, at, headers, query, peer, self.trusted_proxies)
 
-    def _name(self, path: str, headers: Mapping[bytes, bytes]) -> str | None:
+    def _headers(self, scope: Scope) -> Headers:
+        return read_headers(scope["headers"], self.trusted_proxies)
+
+    def _name(self, path: str, headers: Headers) -> str | None:
         if path.find("/", 1) > 0:
             return None
         code = normalise(path[1:], self._case_sensitive)
@@ -95,7 +98,7 @@ class Edge:
             return None
         if self._domains.only:
             return code
-        return self._domains.name(headers.get(b"host", b"").decode("latin-1"), code)
+        return self._domains.name(host(headers, self.trusted_proxies), code)
 
     async def _follow(self, scope: Scope, receive: Receive, send: Send) -> None:
         if LOOKUP in scope:

@@ -6,27 +6,28 @@ that is a path; of an absolute one the host counts, not the header's (RFC 9112, 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from shortener.errors import BadRequest, HeadTooLarge, Problem
-from shortener.web.problems import document
+from shortener.web.problems import problem_body
 
 MAX_HEAD = 64 * 1024  # bytes of a request line and its headers
 MAX_HEADERS = 100
 
-Headers = list[tuple[bytes, bytes]]  # names in lower case
+Listed = list[tuple[bytes, bytes]]  # names in lower case
 
 _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)([/?][^#]*)?", re.IGNORECASE)
 
 
-def is_usual(target: bytes, listed: Headers, named: dict[bytes, bytes]) -> bool:
+def is_usual(target: bytes, listed: Listed, named: Mapping[bytes, bytes]) -> bool:
     """Whether `check` would find nothing; `named` are the listed headers by name."""
     return len(named) == len(listed) <= MAX_HEADERS and b"host" in named and target.startswith(b"/")
 
 
-def check(target: bytes, headers: Headers, version: str) -> tuple[bytes, Headers]:
+def check(target: bytes, headers: Listed, version: str) -> tuple[bytes, Listed]:
     """Target and headers in their usual form.  Raises `BadRequest` or `HeadTooLarge`."""
     size = len(target) + sum(len(name) + len(value) + 4 for name, value in headers)
     if size > MAX_HEAD or len(headers) > MAX_HEADERS:
@@ -48,7 +49,7 @@ def check(target: bytes, headers: Headers, version: str) -> tuple[bytes, Headers
 
 def refusal(problem: Problem, common: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The whole answer to a request that is none; `common` are the headers of all answers."""
-    body = document(problem)
+    body = msgspec.json.encode(problem_body(problem))
     lines = [
         *common,
         (b"content-type", b"application/problem+json"),

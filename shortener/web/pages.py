@@ -1,28 +1,50 @@
 """Pages and files that are not links: the front page, the table of errors, health."""
 
+import hashlib
+from pathlib import Path
+
 import msgspec
 import redis
-from flask import Blueprint, Flask, Response, render_template
+from flask import Blueprint, Flask, Response, render_template, request
+from werkzeug.routing import BaseConverter
 
 from shortener import health
 from shortener.config import Settings
 from shortener.errors import PROBLEMS
+from shortener.web.domains import Domains
 
-POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+YEAR = 365 * 24 * 3600  # seconds
+DAY = 24 * 3600  # seconds
+# Fetch a link because a person has just posted it somewhere, to show what it leads to.
+ON_BEHALF_OF_PEOPLE = (
+    "Discordbot",
+    "facebookexternalhit",
+    "LinkedInBot",
+    "Slackbot-LinkExpanding",
+    "TelegramBot",
+    "Twitterbot",
+    "WhatsApp",
 )
 
 
 def blueprint(store: redis.Redis, settings: Settings) -> Blueprint:
-    """`/`, `/-/errors`, `/-/health`, `/-/ready`."""
+    """`/`, `/robots.txt`, `/-/errors`, `/-/health`, `/-/ready`."""
     views = Blueprint("pages", __name__)
 
     @views.get("/")
     def front() -> Response:
         if settings.home_url:
             return Response(status=302, headers={"Location": settings.home_url})
-        return Response(render_template("front.html", host=settings.base_url.partition("://")[2]))
+        return Response(render_template("front.html"))
+
+    @views.get("/robots.txt")
+    def robots() -> Response:
+        """Nobody is to crawl here, but a posted link shows its card."""
+        let_in = "".join(f"User-agent: {name}\n" for name in ON_BEHALF_OF_PEOPLE)
+        rules = f"User-agent: *\nDisallow: /\n\n{let_in}Disallow: /-/\nDisallow: /api/\n"
+        response = Response(rules, mimetype="text/plain")
+        response.headers["Cache-Control"] = f"public, max-age={DAY}"
+        return response
 
     @views.get("/-/errors")
     def errors() -> Response:
@@ -52,20 +74,40 @@ def blueprint(store: redis.Redis, settings: Settings) -> Blueprint:
     return views
 
 
-def dress(app: Flask, version: str, case_sensitive: bool) -> None:
-    """What all pages share: security headers, and the version that static files are asked with."""
-    app.jinja_env.globals.update(asset_version=version, case_sensitive=case_sensitive)
+class PlainName(BaseConverter):
+    """The name of a link in a path.  One with a plus behind it is the address of its preview."""
+
+    regex = r"[^/]*[^/+]"
+    part_isolating = True
+
+
+def prepare(app: Flask, domains: Domains, settings: Settings) -> None:
+    """What pages need of `app`: words for templates, the shape of addresses, files kept well."""
+    version = _version(Path(str(app.static_folder)))
+    app.jinja_env.globals.update(asset_version=version, case_sensitive=settings.case_sensitive)
+    app.url_map.converters["plain"] = PlainName
+
+    @app.context_processor
+    def name_site() -> dict[str, str]:
+        """Each domain has its own name on its pages."""
+        domain = domains.asked(request.headers.get("Host", ""))
+        return {"site": settings.base_of(domain).partition("://")[2]}
 
     @app.after_request
-    def protect(response: Response) -> Response:
-        if "Location" not in response.headers or response.status_code == 201:
-            response.headers.setdefault("X-Content-Type-Options", "nosniff")
-            response.headers.setdefault("Referrer-Policy", "no-referrer")
-        if response.allow:
-            response.headers["Allow"] = ", ".join(sorted(response.allow))
-        if response.mimetype == "text/html":
-            response.headers.setdefault("Content-Security-Policy", POLICY)
+    def keep(response: Response) -> Response:
+        """A file that was asked for with this version never changes."""
+        is_file = request.endpoint == "static" and response.status_code in (200, 304)
+        if is_file and request.args.get("v") == version:
+            response.headers["Cache-Control"] = f"public, max-age={YEAR}, immutable"
         return response
+
+
+def _version(static: Path) -> str:
+    """Changes when a static file does."""
+    digest = hashlib.sha256()
+    for path in sorted(static.iterdir()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _json(body: object, status: int) -> Response:

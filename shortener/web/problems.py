@@ -41,10 +41,11 @@ def _raise_earlier() -> None:
 
 def render(problem: Problem) -> Response:
     """The answer to a problem, in the form that the client prefers."""
-    response = _page(problem) if _wants_page() else _json(problem)
+    response = _page(problem) if _wants_page() else _json(problem_body(problem))
     response.status_code = problem.status
     response.headers["Cache-Control"] = "no-store"
     response.vary.add("Accept")
+    response.headers.update(problem.headers)
     if problem.retry_after is not None:
         response.headers["Retry-After"] = str(problem.retry_after)
     if isinstance(problem, errors.Unauthorized):
@@ -60,8 +61,8 @@ def _wants_page() -> bool:
     return request.accept_mimetypes.best_match(offered) == "text/html"
 
 
-def document(problem: Problem) -> bytes:
-    """A problem as clients read it (RFC 9457)."""
+def problem_body(problem: Problem) -> dict[str, object]:
+    """A problem as JSON says it (RFC 9457, section 3.1)."""
     body: dict[str, object] = {
         "type": f"/-/errors#{problem.slug}",
         "title": problem.title,
@@ -70,24 +71,16 @@ def document(problem: Problem) -> bytes:
     }
     if problem.fields:
         body["errors"] = [entry._asdict() for entry in problem.fields]
-    return msgspec.json.encode(body)
+    return body
 
 
-def _json(problem: Problem) -> Response:
-    return Response(document(problem), mimetype="application/problem+json")
+def _json(body: dict[str, object]) -> Response:
+    return Response(msgspec.json.encode(body), mimetype="application/problem+json")
 
 
 def _page(problem: Problem) -> Response:
     code = (request.view_args or {}).get("code")
-    html = render_template(
-        "problem.html",
-        status=problem.status,
-        title=problem.title,
-        detail=problem.detail,
-        code=code,
-        home="/",
-    )
-    return Response(html, mimetype="text/html")
+    return Response(render_template("problem.html", problem=problem, code=code))
 
 
 def _http(error: HTTPException) -> Response:

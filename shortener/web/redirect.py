@@ -1,7 +1,7 @@
 """The redirect under Flask: for hosts without the event loop, for its pages, and for its gates.
 
-The same decision as on the edge.  When the edge was asked first, its finding comes along in the
-WSGI environment under `LOOKUP`: the link, None for an unknown code, or the problem it met.
+The same decision as on the edge.  When the edge was asked first, its finding comes along: the link,
+None for an unknown code, or the problem it met.
 """
 
 import time
@@ -10,38 +10,40 @@ import msgspec
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from shortener.codes import looks_like_code, normalise
-from shortener.errors import LinkNotFound, Problem, StoreAway, TooManyTries, WrongPassword
+from shortener.errors import (
+    LinkNotFound,
+    LinkUsedUp,
+    StoreAway,
+    TooManyTries,
+    WrongPassword,
+)
 from shortener.journal import Journal
 from shortener.link import Link
 from shortener.links import Links
 from shortener.redirects import Gated, Redirect, decide, lead, over
-from shortener.web.domains import Domains
-from shortener.web.pages import POLICY
+from shortener.web.headers import POLICY
+from shortener.web.lookup import Lookup
 from shortener.web.passwords import Passwords
-from shortener.web.visitor import Headers, address, click, is_ahead, is_counted
+from shortener.web.visitor import Headers, click, is_ahead, is_counted
 
-LOOKUP = "shortener.lookup"
 CACHE_CONTROL = "private, no-store"  # a cached redirect is a click nobody sees
 
 
 def blueprint(
     links: Links,
     journal: Journal,
-    domains: Domains,
+    lookup: Lookup,
     passwords: Passwords,
-    case_sensitive: bool,
-    trusted_proxies: int,
     not_found_url: str,
 ) -> Blueprint:
     """`GET /{code}`, and `POST` where a link asks for a password."""
     views = Blueprint("redirect", __name__)
 
-    @views.get("/<code>")
+    @views.get("/<plain:code>")
     def follow(code: str) -> Response:
         at, headers = time.time_ns() // 1_000_000, _headers()
         try:
-            link = _find(links, domains, normalise(code, case_sensitive))
+            link = lookup.find(code)
             redirect = decide(link, at, request.query_string)
         except LinkNotFound:
             if not_found_url:
@@ -55,16 +57,16 @@ def blueprint(
             _note(link, at, headers)
         return _answer(redirect)
 
-    @views.post("/<code>")
+    @views.post("/<plain:code>")
     def enter(code: str) -> Response:
         """The password form comes back: 303, so that the password goes no further."""
         at, headers = time.time_ns() // 1_000_000, _headers()
-        link = _find(links, domains, normalise(code, case_sensitive))
+        link = lookup.find(code)
         redirect = lead(link, at, request.query_string)
         if link.password is None:
             raise MethodNotAllowed(["GET", "HEAD", "OPTIONS"])
         if redirect.counted:
-            visitor = address(headers, request.remote_addr or "", trusted_proxies)
+            visitor = request.remote_addr or ""
             try:
                 passwords.check(request.form.get("password", ""), link, visitor)
             except (WrongPassword, TooManyTries) as problem:
@@ -82,32 +84,17 @@ def blueprint(
             if request.method == "HEAD":
                 return _answer(redirect, with_location=False)
             if not links.take(link):
-                return _answer(over(link))
+                return _answer(over(link, LinkUsedUp))
         if is_counted(request.method, headers):
             _note(link, at, headers, used=link.max_clicks is not None)
         return _answer(redirect)
 
     def _note(link: Link, at: int, headers: Headers, used: bool = False) -> None:
         query, peer = request.query_string, request.remote_addr or ""
-        visit = click(link, at, headers, query, peer, trusted_proxies)
+        visit = click(link, at, headers, query, peer, 0)  # `peer` is the visitor by now
         journal.append([msgspec.structs.replace(visit, used=used) if used else visit])
 
     return views
-
-
-def _find(links: Links, domains: Domains, code: str) -> Link:
-    """The link that the edge found, or the one with this normalised code on the asked domain."""
-    if LOOKUP in request.environ:
-        found: Link | Problem | None = request.environ[LOOKUP]
-        if isinstance(found, Problem):
-            raise found
-        if found is not None:
-            return found
-    elif looks_like_code(code):
-        name = domains.name(request.headers.get("Host", ""), code)
-        if name is not None:
-            return links.get(name)
-    raise LinkNotFound
 
 
 def _headers() -> dict[bytes, bytes]:

@@ -2,10 +2,20 @@
 
 Everything a stranger sends is cut to a stated length here.  A visitor who asks not to be tracked
 (`DNT`, `Sec-GPC`) leaves neither address nor anything else behind.
+
+What proxies say about address, host and scheme (`X-Forwarded-For`, `-Host`, `-Proto`) is believed
+as far as `TRUSTED_PROXIES` goes, and not at all at 0.  Each header is a list to which a proxy adds
+at the right end, so the entry that counts is the one that the outermost trusted proxy wrote; what
+is further left is the visitor's own invention.  Where a proxy replaces the list there are fewer,
+and the first counts.  `Forwarded` (RFC 7239) is not read: hardly a proxy writes it, one that does
+not passes a visitor's on, and two headers could contradict each other.
 """
 
-from collections.abc import Mapping
+import ipaddress
+import socket
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import parse_qs
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from shortener.journal import Click
 from shortener.link import Link
@@ -14,11 +24,22 @@ MAX_AGENT = 512  # characters
 MAX_REFERRER = 512
 MAX_LANGUAGE = 64
 MAX_UTM = 128
-MAX_ADDRESS = 64
+MAX_ENTRY = 255  # characters of an address or a host
 MAX_QUERY = 8_192  # bytes of a query in which campaigns are looked for
 
-Headers = Mapping[bytes, bytes]  # lower-case names; of a repeated one the last
+Headers = Mapping[bytes, bytes]  # lower-case names; of a repeated one the last, or all, joined
 _NONE = ("", "", "")
+_LISTS = (b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto")
+
+
+def read_headers(raw: Sequence[tuple[bytes, bytes]], trusted_proxies: int) -> Headers:
+    """A request's headers by lower-case name; those that proxies add to, joined from all lines."""
+    headers = dict(raw)
+    if trusted_proxies > 1:
+        for name in _LISTS:
+            if name in headers:
+                headers[name] = b",".join(value for given, value in raw if given == name)
+    return headers
 
 
 def is_counted(method: str, headers: Headers) -> bool:
@@ -53,14 +74,83 @@ def click(
 
 
 def address(headers: Headers, peer: str, trusted_proxies: int) -> str:
-    """The visitor's address: the entry of `X-Forwarded-For` that the outermost trusted proxy wrote.
+    """The visitor's address, in its shortest spelling; "" when there is none, as behind a socket.
 
-    Entries further left are the visitor's own invention.
+    `peer` is who is connected to us: it counts when proxies are not trusted, or say no address.
     """
     if trusted_proxies and (forwarded := headers.get(b"x-forwarded-for")):
-        entries = forwarded.rsplit(b",", trusted_proxies)[-trusted_proxies:]
-        return entries[0].strip().decode("latin-1")[:MAX_ADDRESS]
-    return peer[:MAX_ADDRESS]
+        return _address(_outermost(forwarded, trusted_proxies)) or _address(peer)
+    return _address(peer)
+
+
+def host(headers: Headers, trusted_proxies: int) -> str:
+    """The host that the visitor asked for."""
+    if trusted_proxies and (forwarded := headers.get(b"x-forwarded-host")):
+        return _outermost(forwarded, trusted_proxies)
+    return headers.get(b"host", b"").decode("latin-1")
+
+
+def scheme(headers: Headers, own: str, trusted_proxies: int) -> str:
+    """`http` or `https`, as the visitor sees it; `own` is how the request came to us."""
+    if trusted_proxies and (forwarded := headers.get(b"x-forwarded-proto")):
+        said = _outermost(forwarded, trusted_proxies).lower()
+        return said if said in ("http", "https") else own
+    return own
+
+
+def network(address: str) -> str:
+    """What limits count instead of an address: of IPv6 the /64, which is one household's or host's.
+
+    A whole /64 is given to everyone, so single addresses of it are no bound.
+    """
+    if ":" not in address:
+        return address
+    return str(ipaddress.IPv6Network((address, 64), strict=False))
+
+
+def behind_proxies(application: WSGIApplication, trusted_proxies: int) -> WSGIApplication:
+    """Tell a WSGI application the visitor's address, host and scheme instead of the proxy's."""
+
+    def told(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        headers = {
+            name: str(environ[key]).encode("latin-1")
+            for name, key in ((b"host", "HTTP_HOST"), *zip(_LISTS, _KEYS, strict=True))
+            if key in environ
+        }
+        environ["REMOTE_ADDR"] = address(headers, environ.get("REMOTE_ADDR", ""), trusted_proxies)
+        if b"x-forwarded-host" in headers:
+            environ["HTTP_HOST"] = host(headers, trusted_proxies)
+        environ["wsgi.url_scheme"] = scheme(headers, environ["wsgi.url_scheme"], trusted_proxies)
+        return application(environ, start)
+
+    return told
+
+
+_KEYS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PROTO")
+
+
+def _outermost(entries: bytes, trusted_proxies: int) -> str:
+    """The entry that the outermost trusted proxy wrote, or the first when there are fewer."""
+    last = entries.rsplit(b",", trusted_proxies)[-trusted_proxies:]
+    return last[0].strip()[:MAX_ENTRY].decode("latin-1")
+
+
+def _address(text: str) -> str:
+    """An address in its shortest spelling, without port, brackets and zone; "" if it is none."""
+    try:
+        socket.inet_pton(socket.AF_INET, text)  # strict, and a tenth of the time of what follows
+        return text
+    except (OSError, ValueError):
+        pass
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        found = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return ""
+    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def _text(headers: Headers, name: bytes, limit: int) -> str:

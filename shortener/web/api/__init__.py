@@ -2,45 +2,77 @@
 
 access   who asks, and whether they may; what every answer is made with
 links    make, find, list, change and delete links
+qr       QR codes of links
 stats    statistics of links and the site
+tags     tags of links
+transfer export and import
+carried  the records of those
 keys     API keys
 
 queries  query strings, parsed
+listing  which links a list shows
 bodies   what requests may carry
+wishes   bodies as links-to-be
 answers  what answers look like
 """
+
+from typing import NamedTuple
 
 from flask import Blueprint
 
 from shortener.accounts import Accounts
+from shortener.catalogue import Catalogue
 from shortener.cells import Cells
 from shortener.config import Settings
+from shortener.limits import Limits
 from shortener.links import Links
+from shortener.mint import Mint
 from shortener.stats import Stats
-from shortener.web.api import keys
+from shortener.tags import Tags
+from shortener.transfer import Transfer
+from shortener.web.api import keys, transfer
 from shortener.web.api import links as link_views
+from shortener.web.api import qr as qr_views
 from shortener.web.api import stats as stats_views
+from shortener.web.api import tags as tag_views
 from shortener.web.api.access import Access
 from shortener.web.api.answers import LinkAnswers
+from shortener.web.api.wishes import Wishes
 from shortener.web.domains import Domains
 
 
-def blueprint(
-    links: Links,
-    stats: Stats,
-    accounts: Accounts,
-    cells: Cells,
-    domains: Domains,
-    settings: Settings,
-    reserved: set[str],
-) -> Blueprint:
-    """The API; `reserved` are names that no alias may have, and may still be added to."""
-    access = Access(accounts)
+class Parts(NamedTuple):
+    """What the API is made of; `reserved` are names that no alias may have, and may still be
+    added to."""
+
+    links: Links
+    mint: Mint
+    catalogue: Catalogue
+    tags: Tags
+    transfer: Transfer
+    stats: Stats
+    accounts: Accounts
+    limits: Limits
+    cells: Cells
+    domains: Domains
+    settings: Settings
+    reserved: set[str]
+
+
+def blueprint(parts: Parts) -> Blueprint:
+    """The API."""
+    links, stats, domains, settings = parts.links, parts.stats, parts.domains, parts.settings
+    access = Access(parts.accounts, parts.limits)
     shown = LinkAnswers(links, stats, domains, settings)
+    wishes = Wishes(domains, settings, parts.reserved)
     views = Blueprint("api", __name__, url_prefix="/api/v1")
-    views.register_blueprint(
-        link_views.blueprint(access, links, shown, domains, settings, reserved)
-    )
-    views.register_blueprint(stats_views.blueprint(access, links, stats, cells, domains))
-    views.register_blueprint(keys.blueprint(access, accounts))
+    for part in (
+        link_views.blueprint(access, links, parts.mint, parts.catalogue, wishes, shown, domains),
+        qr_views.blueprint(access, links, domains, settings),
+        stats_views.blueprint(access, links, stats, parts.cells, domains),
+        tag_views.blueprint(access, parts.tags),
+        transfer.blueprint(access, parts.transfer, wishes, settings),
+        keys.blueprint(access, parts.accounts),
+    ):
+        views.register_blueprint(part)
     return views

@@ -1,24 +1,33 @@
-"""Who asks, and whether they may: every view of the API names the scope that it needs."""
+"""Who asks, and whether they may: every view of the API names the scope that it needs.
+
+Keys that are none are counted by address (of IPv6 the /64).  Who sent too many is told to wait
+before any further key is looked up, but for keys that this worker has let in lately: behind one
+address there may be both somebody who guesses and somebody who works.
+"""
 
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import ParamSpec
 
 import msgspec
-from flask import Response, g, request
+from flask import Response, after_this_request, g, request
 
 from shortener.accounts import Account, Accounts
+from shortener.errors import RateLimited, TooManyTries, Unauthorized
+from shortener.limits import Limits, Standing
+from shortener.web.limited import fields, refused
+from shortener.web.visitor import network
 
 P = ParamSpec("P")
 View = Callable[P, Response]
 
 
 class Access:
-    """Lets in whom `accounts` knows."""
+    """Lets in whom `accounts` knows, as often as `limits` allow."""
 
-    def __init__(self, accounts: Accounts) -> None:
-        self._accounts = accounts
+    def __init__(self, accounts: Accounts, limits: Limits) -> None:
+        self._accounts, self._limits = accounts, limits
 
     def needs(self, scope: str) -> Callable[[View[P]], View[P]]:
         """Let a view answer only to keys with `scope`; `account()` is the one that asks."""
@@ -26,7 +35,7 @@ class Access:
         def decorate(view: View[P]) -> View[P]:
             @wraps(view)
             def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
-                account = self._accounts.authenticate(_key(), int(time.time()))
+                account = self.authenticate(_key(), int(time.time()))
                 account.require(scope)
                 g.account = account
                 return view(*args, **kwargs)
@@ -34,6 +43,48 @@ class Access:
             return guarded
 
         return decorate
+
+    def authenticate(self, key: str, now: int) -> Account:
+        """The account of a key that this request came with.
+
+        Raises `Unauthorized`, or `TooManyTries` when the address has sent too many that are none.
+        """
+        visitor = network(request.remote_addr or "")
+        standing = self._limits.standing("keys", visitor)
+        if standing is not None and not standing.remaining and not self._accounts.knows(key):
+            raise refused(TooManyTries(), standing)
+        try:
+            return self._accounts.authenticate(key, now)
+        except Unauthorized:
+            if key:
+                self._limits.hit("keys", visitor)
+            raise
+
+    def limited(self, view: View[P]) -> View[P]:
+        """Let a view that makes links answer each key so often; to `needs`, inside of it.
+
+        `admin` keys are exempt.  The answer says how the limit stands.
+        """
+
+        @wraps(view)
+        def counted(*args: P.args, **kwargs: P.kwargs) -> Response:
+            if "admin" in account().scopes:
+                return view(*args, **kwargs)
+            identity = account().id
+            allowed = self._limits.hit("creation", identity)
+            standing = self._limits.standing("creation", identity)
+            if not allowed:
+                raise refused(RateLimited(), standing)
+            if standing is not None:
+                after_this_request(partial(_tell, standing))
+            return view(*args, **kwargs)
+
+        return counted
+
+
+def _tell(standing: Standing, response: Response) -> Response:
+    response.headers.update(fields(standing))
+    return response
 
 
 def account() -> Account:

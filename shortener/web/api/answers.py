@@ -47,6 +47,7 @@ class KeyAnswer(Struct, frozen=True):
     scopes: tuple[str, ...]
     created_at: str
     expires_at: str | None
+    last_used_at: str | None
     key: str | UnsetType = UNSET
 
 
@@ -110,13 +111,14 @@ def _optional(seconds: int | None) -> str | None:
     return None if seconds is None else time_text(seconds)
 
 
-def key_answer(account: Account, secret: str | None = None) -> KeyAnswer:
+def key_answer(account: Account, used: int | None, secret: str | None = None) -> KeyAnswer:
     return KeyAnswer(
         id=account.id,
         name=account.name,
         scopes=tuple(scope for scope in SCOPES if scope in account.scopes),
         created_at=time_text(account.created),
         expires_at=_optional(account.expires),
+        last_used_at=_optional(used),
         key=UNSET if secret is None else secret,
     )
 

@@ -15,12 +15,13 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shortener.errors import Invalid
-from shortener.web.passwords import MAX_PASSWORD, hashed
+from shortener.web.passwords import MAX_PASSWORD, Password
 
 MAX_TITLE = 512  # characters
 MAX_TAGS = 20
 MAX_TAG = 64  # characters
 MAX_CLICKS = 1_000_000_000
+MAX_BULK = 1_000  # links in one request
 MAX_KEY_NAME = 128  # characters
 MAX_TIME = 253_402_300_800  # seconds since 1970: the year 10000, which calendars do not have
 
@@ -50,6 +51,19 @@ class NewLink(LinkChange, frozen=True, forbid_unknown_fields=True, kw_only=True)
     code: str | UnsetType | None = UNSET
     code_length: Annotated[int, Meta(ge=5, le=32)] | UnsetType | None = UNSET
     domain: str | UnsetType | None = UNSET
+    find_existing: bool = False
+
+
+class NewLinks(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /links/bulk`; each link is looked at by itself."""
+
+    links: Annotated[list[Any], Meta(min_length=1, max_length=MAX_BULK)]
+
+
+class TagName(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `PATCH /tags/{tag}`."""
+
+    tag: str
 
 
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +89,11 @@ def read(body: bytes, kind: type[T]) -> T:
     except (ValueError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else "cannot be read"
         raise Invalid.field("", f"the body is not valid JSON: {reason}") from None
+    return convert(value, kind)
+
+
+def convert(value: object, kind: type[T]) -> T:
+    """What was read from JSON as a `kind`.  Raises `Invalid`, naming the field."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -125,13 +144,16 @@ def tags(values: list[str]) -> tuple[str, ...]:
     """Tags lower-cased and without repetitions, in the order given."""
     if len(values) > MAX_TAGS:
         raise Invalid.field("tags", f"must be at most {MAX_TAGS}")
-    found = []
-    for place, value in enumerate(values):
-        tag = text(value, f"tags[{place}]", MAX_TAG).strip().lower()
-        found.append(bounded(unicodedata.normalize("NFC", tag), f"tags[{place}]", MAX_TAG))
-    if "" in found:
-        raise Invalid.field(f"tags[{found.index('')}]", "must not be empty")
+    found = [tag(value, f"tags[{place}]") for place, value in enumerate(values)]
     return tuple(dict.fromkeys(found))
+
+
+def tag(value: str, field: str) -> str:
+    """A tag as it is stored, lower-cased."""
+    found = unicodedata.normalize("NFC", text(value, field, MAX_TAG).strip().lower())
+    if not found:
+        raise Invalid.field(field, "must not be empty")
+    return bounded(found, field, MAX_TAG)
 
 
 def fields(
@@ -165,13 +187,14 @@ def fields(
         found["forward_query"] = bool(body.forward_query)
     if body.max_clicks is not UNSET:
         found["max_clicks"] = body.max_clicks
-    if body.password is not UNSET:
-        found["password"] = _password(body.password) if body.password else None
     return found
 
 
-def _password(value: str) -> str:
-    return hashed(text(value, "password", MAX_PASSWORD))
+def password(body: LinkChange) -> Password | None:
+    """The password that a body sets, if it does; None also when it takes one away."""
+    if body.password is UNSET or not body.password:
+        return None
+    return Password(text(body.password, "password", MAX_PASSWORD))
 
 
 def seconds(value: datetime, field: str) -> int:

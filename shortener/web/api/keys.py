@@ -18,7 +18,9 @@ def blueprint(access: Access, accounts: Accounts) -> Blueprint:
     @access.needs("admin")
     def list_keys() -> Response:
         queries.known(request.args, ())
-        return reply({"keys": [answers.key_answer(account) for account in accounts.list()]})
+        uses = accounts.uses()
+        found = [answers.key_answer(one, uses.get(one.id)) for one in accounts.list()]
+        return reply({"keys": found})
 
     @views.post("/keys")
     @access.needs("admin")
@@ -35,7 +37,7 @@ def blueprint(access: Access, accounts: Accounts) -> Blueprint:
         if expires is not None and expires <= now:
             raise Invalid.field("expires_at", "must be in the future")
         account, secret = accounts.create(name, dict.fromkeys(new.scopes), expires, now)
-        return reply(answers.key_answer(account, secret), 201)
+        return reply(answers.key_answer(account, None, secret), 201)
 
     @views.delete("/keys/<identity>")
     @access.needs("admin")

@@ -1,7 +1,5 @@
 """Query strings of `/api/v1`: parsed strictly, each parameter named in its error."""
 
-import base64
-import binascii
 import re
 from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
@@ -14,45 +12,17 @@ from shortener.errors import Invalid
 from shortener.intervals import FIRST_YEAR, INTERVALS, LAST_YEAR, midnight
 from shortener.stats import Question, default_question
 
-MAX_LIMIT = 200
-DEFAULT_LIMIT = 50
-
 Query = MultiDict[str, str]
 
 
-def known(query: Query, names: Collection[str]) -> None:
-    """Raises `Invalid` for a parameter that is not one of `names`, or is repeated."""
+def known(query: Query, names: Collection[str], repeated: Collection[str] = ()) -> None:
+    """Raises `Invalid` for a parameter that is not one of `names`, or is given twice though it is
+    none of `repeated`."""
     for name in query:
         if name not in names:
             raise Invalid.field(name, "is not a known parameter")
-        if len(query.getlist(name)) > 1:
+        if len(query.getlist(name)) > 1 and name not in repeated:
             raise Invalid.field(name, "is given twice")
-
-
-def page(query: Query) -> tuple[int, int | None]:
-    """`limit` and the place that `cursor` stands for."""
-    known(query, ("limit", "cursor"))
-    limit = query.get("limit", str(DEFAULT_LIMIT))
-    if not re.fullmatch(r"[0-9]{1,4}", limit) or not 1 <= int(limit) <= MAX_LIMIT:
-        raise Invalid.field("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
-    text = query.get("cursor")
-    return int(limit), None if text is None else _place(text)
-
-
-def cursor(place: int) -> str:
-    """The opaque text that stands for a place in the list."""
-    return base64.urlsafe_b64encode(b"n%d" % place).decode().rstrip("=")
-
-
-def _place(text: str) -> int:
-    try:
-        decoded = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
-        match = re.fullmatch(rb"n([0-9]{1,16})", decoded)
-    except (ValueError, binascii.Error):
-        match = None
-    if match is None:
-        raise Invalid.field("cursor", "is not one that this list answered")
-    return int(match[1])
 
 
 def question(query: Query, cells: Cells, now: datetime, also: Collection[str] = ()) -> Question:

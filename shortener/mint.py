@@ -1,0 +1,289 @@
+"""The mint: new links, one or a thousand at a time.
+
+A link is a record under its name, an entry in the index of its bucket and one for each of its tags,
+written by one script that is decided by whether the name is free: of two requests for one alias the
+first wins, and the other is told.  What lies in other buckets comes before it (claims) or after it
+(the index of URLs), so that whoever repeats a request finishes what was begun.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, cast
+
+import msgspec
+import redis
+
+from shortener import keys
+from shortener.claims import Claim, Claims
+from shortener.codes import RANDOM_FROM, Codes
+from shortener.errors import CodesExhausted, CodeTaken, Invalid, LinkNotFound, Problem
+from shortener.existing import Existing
+from shortener.link import Link, Wish, decode, encode
+from shortener.links import Links
+from shortener.url_index import UrlIndex
+
+MAX_LEAPS = 24  # numbers tried until a free code is found; the last leap is 2**23 numbers wide
+AT_ONCE = 50  # links that one script makes: about a millisecond
+REPEAT = 24 * 3600  # seconds that an idempotency key is remembered
+RACE = 60  # seconds that a request for an equal link may take to make it
+RACES = 8  # times that such a link may vanish while it is asked for
+
+# KEYS[1] the bucket's index  KEYS[2] its tags  KEYS[3] its notes
+# ARGV[1] MessagePack: [[record's key, name, place, record, [tag's index, tag, ...],
+#   key of its uses, uses, note on statistics that follow], ...]
+# Answers for each the record that has the name already, or nothing when this one took it.
+CREATE = """
+local answers = {}
+for i, link in ipairs(cmsgpack.unpack(ARGV[1])) do
+  answers[i] = redis.call('GET', link[1])
+  if not answers[i] then
+    redis.call('SET', link[1], link[4])
+    redis.call('ZADD', KEYS[1], link[3], link[2])
+    for j = 1, #link[5], 2 do
+      redis.call('ZADD', link[5][j], link[3], link[2])
+      redis.call('HINCRBY', KEYS[2], link[5][j + 1], 1)
+    end
+    if link[7] > 0 then redis.call('SET', link[6], link[7]) end
+    if link[8] ~= '' then redis.call('HSET', KEYS[3], link[8], 0) end
+  end
+end
+return answers
+"""
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Made(NamedTuple):
+    """A link, and whether it was made just now."""
+
+    link: Link
+    is_new: bool
+
+
+class Repetition(NamedTuple):
+    """What makes a request the same as an earlier one: the client's key, and what was sent."""
+
+    key: str
+    body: bytes
+
+
+class _Try(NamedTuple):
+    """One link to be made, as number `number`; a claim decides that and its random code, under
+    the place that the link has in it."""
+
+    item: int
+    wish: Wish
+    number: int
+    claim: Claim | None = None
+    claimed: int = 0
+
+
+Outcomes = dict[int, Made | Problem]
+
+
+class Mint:
+    """Makes the links of a site."""
+
+    def __init__(
+        self, store: redis.Redis, links: Links, codes: Callable[[], Codes], code_length: int
+    ) -> None:
+        """`codes` is asked when the first code is made: the salt lies in the store."""
+        self._store, self._links, self._codes, self._length = store, links, codes, code_length
+        self._create = store.register_script(CREATE)
+        self._claims = Claims(store)
+        self._urls = UrlIndex(store)
+        self._existing = Existing(links, self._urls)
+
+    def make(
+        self, wishes: Sequence[Wish], by: str, now: int, repetition: Repetition | None = None
+    ) -> list[Made | Problem]:
+        """Make links, at `now` (seconds since 1970), for the API key with the id `by`.
+
+        One that cannot be made fails alone, with `CodeTaken`, or `CodesExhausted` after `MAX_LEAPS`
+        tries.  A custom alias asked for again by the same key with the same fields is a retry, and
+        answers what is there; so does a `repetition` within a day, with `LinkNotFound` for what was
+        deleted meanwhile.  Raises `Invalid` for the same key with another body.
+        """
+        claim = self._claim(repetition, by, len(wishes)) if repetition else None
+        made: Outcomes = self._made_before(claim) if claim else {}
+        rest = [item for item in range(len(wishes)) if item not in made]
+        plain = [item for item in rest if not wishes[item].may_be_another]
+        if plain:
+            first = claim.first if claim else self._numbers(len(plain))
+            tries = [
+                _Try(item, wishes[item], first + (item if claim else place), claim, item)
+                for place, item in enumerate(plain)
+            ]
+            made |= self._settle(tries, by, now)
+        seeking = {item: wishes[item] for item in rest if wishes[item].may_be_another}
+        if seeking:
+            made |= self._find_or_make(seeking, by, now)
+        outcomes = [made[item] for item in range(len(wishes))]
+        if claim and claim.done is None:
+            self._claims.finish([(claim, [_noted(outcome) for outcome in outcomes])])
+        return outcomes
+
+    def _claim(self, repetition: Repetition, by: str, count: int) -> Claim:
+        digest = hashlib.sha256(repetition.key.encode()).hexdigest()[:32]
+        body = hashlib.sha256(repetition.body).hexdigest().encode()
+        wanted = (keys.claim(by, digest), body, self._numbers(count))
+        claim = self._claims.take([wanted], REPEAT)[0]
+        if claim.digest != body:
+            raise Invalid.field("Idempotency-Key", "was used for another request before")
+        return claim
+
+    def _made_before(self, claim: Claim) -> Outcomes:
+        """What a finished claim led to; an item that failed is tried again."""
+        done = dict(enumerate(claim.done or []))
+        known = {item: entry for item, entry in done.items() if entry is not None}
+        found = self._links.read([name for name, _ in known.values()])
+        return {
+            item: Made(link, False)
+            if link is not None and link.number == number
+            else LinkNotFound("The link that was made with this Idempotency-Key is deleted.")
+            for (item, (_, number)), link in zip(known.items(), found, strict=True)
+        }
+
+    def _settle(self, tries: list[_Try], by: str, now: int) -> Outcomes:
+        """Make each link, under the next number for as long as its code is taken."""
+        outcomes: Outcomes = {}
+        for leap in range(MAX_LEAPS):
+            links = [self._link(one, by, now) for one in tries]
+            collided: list[_Try] = []
+            for one, link, taken in zip(tries, links, self._put(tries, links), strict=True):
+                outcome = _outcome(one, link, taken)
+                if outcome is None:
+                    collided.append(one)
+                else:
+                    outcomes[one.item] = outcome
+            if not collided:
+                break
+            first = self._numbers(len(collided) << leap)
+            tries = [self._leap(one, leap, first + n) for n, one in enumerate(collided)]
+        else:
+            outcomes |= {one.item: CodesExhausted() for one in tries}
+        self._urls.add(outcome.link for outcome in outcomes.values() if isinstance(outcome, Made))
+        return outcomes
+
+    def _find_or_make(self, wishes: dict[int, Wish], by: str, now: int) -> Outcomes:
+        """For each wish the oldest equal link, or a new one; of two at once both get one link.
+
+        Who finds none claims a number under what is asked for, and whoever asks for the same
+        meanwhile makes the same link.  A claim whose link is there no more is dropped.
+        """
+        outcomes: Outcomes = {}
+        for _ in range(RACES):
+            outcomes |= {
+                item: Made(link, False) for item, link in self._existing.equal(wishes, now).items()
+            }
+            wishes = _without(wishes, outcomes)
+            if wishes:
+                outcomes |= self._make_claimed(wishes, by, now)
+                wishes = _without(wishes, outcomes)
+            if not wishes:
+                break
+        return outcomes | {item: CodesExhausted() for item in wishes}
+
+    def _make_claimed(self, wishes: dict[int, Wish], by: str, now: int) -> Outcomes:
+        """What could be made of the wishes; the others are to be looked for again."""
+        first = self._numbers(len(wishes))
+        wanted = [
+            (keys.claim("find", _digest(wish)), b"", first + place)
+            for place, wish in enumerate(wishes.values())
+        ]
+        claims = dict(zip(wishes, self._claims.take(wanted, RACE), strict=True))
+        tries = [
+            _Try(item, wishes[item], claim.first, claim)
+            for item, claim in claims.items()
+            if claim.done is None
+        ]
+        settled = self._settle(tries, by, now)
+        done = {item: made for item, made in settled.items() if _holds(made, wishes[item])}
+        made = [item for item, outcome in done.items() if isinstance(outcome, Made)]
+        self._claims.finish([(claims[item], [_noted(done[item])]) for item in made])
+        for item in wishes.keys() - set(made):
+            self._claims.drop(claims[item])
+        return done
+
+    def _numbers(self, count: int) -> int:
+        """The first of so many new numbers."""
+        return int(self._store.incrby(keys.NUMBER, count)) - count + 1
+
+    def _leap(self, one: _Try, leap: int, number: int) -> _Try:
+        if one.claim is not None:
+            number = self._claims.leap(one.claim, one.claimed, leap, number)
+        return one._replace(number=number)
+
+    def _link(self, one: _Try, by: str, now: int) -> Link:
+        code = one.wish.code
+        if code is None:
+            length = max(one.wish.length, self._length)
+            if length >= RANDOM_FROM:
+                nonce = one.claim.nonce if one.claim else b""
+                code = self._codes().draw(length, one.number, nonce)
+            else:
+                code = self._codes().encode(one.number, length)
+        return one.wish.link(one.number, code, by, now)
+
+    def _put(self, tries: Sequence[_Try], links: Sequence[Link]) -> list[Link | None]:
+        """Store each link if its name is free; answers the links that have the others' names."""
+        taken: dict[int, Link] = {}
+        for bucket, batch in _by_bucket(links):
+            packed = _pack([_packed(bucket, tries[place].wish, link) for place, link in batch])
+            touched = [keys.index(bucket), keys.tags(bucket), keys.once(bucket)]
+            answers = self._create(keys=touched, args=[packed])
+            for (place, _), record in zip(batch, cast("list[bytes]", answers), strict=True):
+                if record:
+                    taken[place] = decode(record)
+        return [taken.get(place) for place in range(len(links))]
+
+
+def _by_bucket(links: Iterable[Link]) -> Iterator[tuple[str, list[tuple[int, Link]]]]:
+    """Links with their places, by bucket, at most `AT_ONCE` together."""
+    buckets: dict[str, list[tuple[int, Link]]] = defaultdict(list)
+    for place, link in enumerate(links):
+        buckets[keys.bucket(link.name)].append((place, link))
+    for bucket, batch in buckets.items():
+        for start in range(0, len(batch), AT_ONCE):
+            yield bucket, batch[start : start + AT_ONCE]
+
+
+def _packed(bucket: str, wish: Wish, link: Link) -> list[object]:
+    indices = [part for tag in link.tags for part in (keys.tag_index(bucket, tag), tag)]
+    uses, note = wish.arrival or (0, "")
+    record = encode(link).decode()
+    used = keys.uses(bucket, link.number)
+    return [keys.link(link.name), link.name, str(link.place), record, indices, used, uses, note]
+
+
+def _outcome(one: _Try, link: Link, taken: Link | None) -> Made | Problem | None:
+    """What became of a try; None when its code is taken and another one may be made."""
+    if taken is None:
+        return Made(link, True)
+    if one.claim is not None and taken.number == one.number:
+        return Made(taken, False)
+    if one.wish.code is None:
+        return None
+    if (taken.by == link.by or one.wish.arrival) and one.wish.is_met_by(taken):
+        return Made(taken, False)
+    return CodeTaken(f"{one.wish.code} is the code of another link.")
+
+
+def _holds(made: Made | Problem, wish: Wish) -> bool:
+    """Whether a link that was claimed is still what is asked for."""
+    return isinstance(made, Problem) or made.is_new or wish.is_met_by(made.link)
+
+
+def _without(wishes: dict[int, Wish], outcomes: Outcomes) -> dict[int, Wish]:
+    return {item: wish for item, wish in wishes.items() if item not in outcomes}
+
+
+def _noted(outcome: Made | Problem) -> tuple[str, int] | None:
+    return (outcome.link.name, outcome.link.number) if isinstance(outcome, Made) else None
+
+
+def _digest(wish: Wish) -> str:
+    """The same for wishes that ask for the same."""
+    asked = [wish.domain, wish.code, wish.length, sorted(wish.fields.items())]
+    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:32]

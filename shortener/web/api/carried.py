@@ -1,0 +1,168 @@
+"""Records that carry a site's links and statistics from one place to another.
+
+A record bears its `type`: `export` (what the records are), `site` and `tag` (statistics), `link`.
+Statistics are as the store keeps them, by kind and period: when they expire, and the counts.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from shortener import keys, portions
+from shortener.errors import Invalid
+from shortener.link import Arrival, Wish
+from shortener.portions import Portion
+from shortener.transfer import Exported, Incoming, Whole, arrival
+from shortener.web.api import bodies
+from shortener.web.api.answers import time_text
+from shortener.web.api.wishes import Wishes
+
+MAX_RECORDS = 1_000  # of one call
+Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
+Counts = dict[Annotated[str, Meta(max_length=256)], Count]
+Statistics = dict[Annotated[str, Meta(max_length=64)], tuple[Count, Counts]]
+Identity = Annotated[str, Meta(pattern="^[0-9A-Za-z_-]{1,64}$")]
+
+
+class ExportRecord(Struct, frozen=True, kw_only=True, tag="export", tag_field="type"):
+    """What the records after it are.  An import of the same `id` adds nothing twice."""
+
+    id: Identity
+    version: Literal[1] = 1
+    at: str
+    timezone: str
+    links: int
+
+
+class SiteRecord(Struct, frozen=True, tag="site", tag_field="type", forbid_unknown_fields=True):
+    """The statistics of the whole site."""
+
+    statistics: Statistics
+
+
+class TagRecord(Struct, frozen=True, tag="tag", tag_field="type", forbid_unknown_fields=True):
+    """The statistics of a tag."""
+
+    tag: str
+    statistics: Statistics
+
+
+class LinkRecord(
+    bodies.NewLink,
+    frozen=True,
+    kw_only=True,
+    tag="link",
+    tag_field="type",
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """A link: what may be set, and what has become of it.  `url` alone is needed."""
+
+    created_at: bodies.Time | UnsetType = UNSET
+    updated_at: bodies.Time | UnsetType | None = UNSET
+    created_by: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    has_password: bool = False
+    password_hash: Annotated[str, Meta(max_length=512)] | UnsetType = UNSET
+    uses: Count = 0  # visitors that max_clicks has let through
+    statistics: Statistics = msgspec.field(default_factory=dict)
+
+
+class Import(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /import`; each record is looked at by itself."""
+
+    records: Annotated[list[Any], Meta(max_length=MAX_RECORDS)]
+    export: ExportRecord | None = None
+
+
+def read(body: bytes) -> Import:
+    """The body of an import.  Raises `Invalid`."""
+    return bodies.read(body, Import)
+
+
+def whole_record(whole: Whole) -> SiteRecord | TagRecord:
+    if whole.tag is None:
+        return SiteRecord(whole.portion)
+    return TagRecord(whole.tag, whole.portion)
+
+
+def link_record(exported: Exported, with_secrets: bool) -> dict[str, object]:
+    """A link as a record; the hash of its password is a secret."""
+    link = exported.link
+    record: dict[str, object] = {
+        "type": "link",
+        "code": link.code,
+        "domain": link.domain,
+        "url": link.url,
+        "title": link.title,
+        "tags": link.tags,
+        "redirect_status": link.status,
+        "forward_query": link.forward_query,
+        "created_at": time_text(link.created),
+        "updated_at": _optional(link.updated),
+        "created_by": link.by,
+        "starts_at": _optional(link.starts),
+        "expires_at": _optional(link.expires),
+        "expired_url": link.expired_url,
+        "max_clicks": link.max_clicks,
+        "uses": exported.uses,
+        "has_password": link.password is not None,
+    }
+    if link.password is not None and with_secrets:
+        record["password_hash"] = link.password
+    return record | {"statistics": exported.portion}
+
+
+def incoming(record: object, export: str, wishes: Wishes, now: int) -> Incoming | Whole:
+    """What a record brings.  Raises `Invalid`, naming the field."""
+    read = bodies.convert(record, LinkRecord | SiteRecord | TagRecord)  # type: ignore[arg-type]
+    found: Portion = _portion(read.statistics, now)
+    if found and not export:
+        raise Invalid.field("statistics", "need the record of their export")
+    if isinstance(read, SiteRecord):
+        return Whole(None, found)
+    if isinstance(read, TagRecord):
+        return Whole(bodies.tag(read.tag, "tag"), found)
+    return Incoming(_wish(read, export, bool(found), wishes, now), found)
+
+
+def _wish(record: LinkRecord, export: str, is_followed: bool, wishes: Wishes, now: int) -> Wish:
+    wish = wishes.read(record, None)
+    fields = dict(wish.fields)
+    if record.created_at is not UNSET:
+        fields["created"] = bodies.seconds(record.created_at, "created_at")
+    if record.updated_at is not UNSET and record.updated_at is not None:
+        fields["updated"] = bodies.seconds(record.updated_at, "updated_at")
+    if fields.get("created", now) > now:
+        raise Invalid.field("created_at", "must not be in the future")
+    if record.created_by is not UNSET:
+        fields["by"] = bodies.text(record.created_by, "created_by", 64)
+    if record.password_hash is not UNSET:
+        if not re.fullmatch(r"scrypt:\d+:\d+:\d+\$[^$]+\$[0-9a-f]+", record.password_hash):
+            raise Invalid.field("password_hash", "is not one of an export")
+        fields["password"] = record.password_hash
+    elif record.has_password and wish.password is None:
+        raise Invalid.field("password_hash", "is missing: only an admin key exports it")
+    if wish.code is None:  # one that equals it is taken for it, however often this is repeated
+        return msgspec.structs.replace(wish, fields=fields, find=True)
+    note = arrival(export, keys.name(wish.domain, wish.code)) if is_followed else ""
+    return msgspec.structs.replace(wish, fields=fields, arrival=Arrival(record.uses, note))
+
+
+def _portion(statistics: Statistics, now: int) -> Portion:
+    """What of statistics is kept still.  Raises `Invalid` for what no export has."""
+    kinds = {period.partition(":")[0] for period in portions.periods(now)}
+    for period in statistics:
+        kind, _, rest = period.partition(":")
+        if kind not in kinds or not re.fullmatch(r"[0-9:-]{0,32}", rest):
+            raise Invalid.field("statistics", f"{period} is not a kind of statistics")
+    return {
+        period: (expires, counts)
+        for period, (expires, counts) in statistics.items()
+        if counts and (not expires or expires > now)
+    }
+
+
+def _optional(seconds: int | None) -> str | None:
+    return None if seconds is None else time_text(seconds)

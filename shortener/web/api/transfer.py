@@ -1,0 +1,113 @@
+"""Export and import: all there is about links, in JSON records for the lines of a file."""
+
+import secrets
+import time
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from shortener.config import Settings
+from shortener.errors import Invalid, Problem
+from shortener.filters import Position
+from shortener.mint import Made
+from shortener.transfer import Incoming, Transfer
+from shortener.web.api import carried, listing, queries
+from shortener.web.api.access import Access, account, reply
+from shortener.web.api.answers import time_text
+from shortener.web.api.wishes import Wishes
+from shortener.web.problems import problem_body
+
+MAX_RECORDS = 1_000  # of one call
+MAX_ANSWER = 4 * 1024 * 1024  # bytes; a page ends with the link that passes it
+MAX_IMPORT = 16 * 1024 * 1024  # bytes of a body: a link may have ten years of statistics
+AT_ONCE = 100  # links whose statistics are read together
+
+
+def blueprint(access: Access, transfer: Transfer, wishes: Wishes, settings: Settings) -> Blueprint:
+    """`/export` and `/import`."""
+    views = Blueprint("transfer", __name__)
+
+    @views.get("/export")
+    @access.needs("links:read")
+    def export() -> Response:
+        account().require("stats:read")
+        queries.known(request.args, ("limit", "cursor"))
+        limit = listing.limit(request.args, MAX_RECORDS, MAX_RECORDS)
+        behind = listing.position(request.args, "created")
+        now = int(time.time())
+        records: list[object] = [] if behind else [_header(now)]
+        if behind is None:
+            records += [carried.whole_record(whole) for whole in transfer.wholes(now)]
+        links, behind = _links(limit, behind, now)
+        following = behind and listing.cursor(behind, "created")
+        return reply({"records": records + links, "next_cursor": following})
+
+    @views.post("/import")
+    @access.needs("admin")
+    def bring_in() -> Response:
+        queries.known(request.args, ())
+        request.max_content_length = MAX_IMPORT
+        body = carried.read(request.get_data())
+        export = "" if body.export is None else body.export.id
+        if body.export is not None and body.export.timezone != settings.timezone.key:
+            raise Invalid.field(
+                "export.timezone",
+                f"is {body.export.timezone}, and this site keeps days of {settings.timezone.key}",
+            )
+        now = int(time.time())
+        incoming: dict[int, Incoming] = {}
+        problems: dict[int, Problem] = {}
+        for index, record in enumerate(body.records):
+            try:
+                found = carried.incoming(record, export, wishes, now)
+            except Problem as problem:
+                problems[index] = problem
+                continue
+            if isinstance(found, Incoming):
+                incoming[index] = found
+            else:
+                transfer.add_whole(found, export)
+        made = transfer.add_links(list(incoming.values()), export, account().id, now)
+        outcomes = dict(zip(incoming, made, strict=True))
+        problems |= {i: outcome for i, outcome in outcomes.items() if isinstance(outcome, Problem)}
+        links = [outcome for outcome in made if isinstance(outcome, Made)]
+        return reply(
+            {
+                "created": sum(outcome.is_new for outcome in links),
+                "existing": sum(not outcome.is_new for outcome in links),
+                "errors": [
+                    {"index": index, "error": problem_body(problems[index])}
+                    for index in sorted(problems)
+                ],
+            }
+        )
+
+    def _header(now: int) -> carried.ExportRecord:
+        return carried.ExportRecord(
+            id=secrets.token_hex(16),
+            at=time_text(now),
+            timezone=settings.timezone.key,
+            links=transfer.count(),
+        )
+
+    def _links(
+        limit: int, behind: Position | None, now: int
+    ) -> tuple[list[object], Position | None]:
+        """The links of one page, as far as the answer may be large."""
+        with_secrets = "admin" in account().scopes
+        records: list[object] = []
+        size = 0
+        while limit > len(records):
+            some, following = transfer.links(min(AT_ONCE, limit - len(records)), behind, now)
+            for one in some:
+                record = msgspec.json.encode(carried.link_record(one, with_secrets))
+                records.append(msgspec.Raw(record))
+                behind, size = Position(one.link.place), size + len(record)
+                if size >= MAX_ANSWER:
+                    return records, behind
+            if following is None:
+                return records, None
+            behind = following
+        return records, behind
+
+    return views

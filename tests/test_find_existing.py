@@ -1,0 +1,108 @@
+"""`find_existing`: the oldest live link that equals the request, or a new one, never two."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.harness import Server
+
+NewServer = Callable[..., Server]
+PAST = {"expires_at": "2020-01-01T00:00:00Z"}
+
+
+def find(server: Server, url: str, **fields: Any) -> httpx.Response:
+    return server.api("POST", "/links", json={"url": url, "find_existing": True} | fields)
+
+
+def test_the_oldest_equal_link_is_found(server: Server) -> None:
+    """200 with the first of several; spelled otherwise, a URL is the same."""
+    url = "https://example.com/oldest?q=ä"
+    oldest, _ = server.make_link(url), server.make_link(url)
+    found = find(server, "https://EXAMPLE.com/x/../oldest?q=%C3%A4")
+    assert (found.status_code, found.json()) == (200, oldest)
+
+
+def test_what_is_not_given_may_differ(server: Server) -> None:
+    """A link with a title and tags equals a request for its URL alone."""
+    link = server.make_link("https://example.com/given", title="T", tags=["a", "b"], max_clicks=7)
+    assert find(server, "https://example.com/given").json() == link
+    assert find(server, "https://example.com/given", tags=["A", "b"], max_clicks=7).json() == link
+
+
+DIFFERENT: dict[str, dict[str, Any]] = {
+    "another title": {"title": "Other"},
+    "no title": {"title": None},
+    "tags in another order": {"tags": ["b", "a"]},
+    "another status": {"redirect_status": 307},
+    "an alias": {"code": "another-alias"},
+    "a longer code": {"code_length": 9},
+    "a password": {"password": "secret"},
+    "a limit": {"max_clicks": 3},
+    "an end": {"expires_at": "2099-01-01T00:00:00Z"},
+}
+
+
+@pytest.mark.parametrize("fields", DIFFERENT.values(), ids=DIFFERENT)
+def test_what_is_given_must_equal(new_server: NewServer, fields: dict[str, Any]) -> None:
+    """Another value of a given field makes a new link, which the next request finds (but for one
+    with a password, which is never found)."""
+    server = new_server(WORKERS="1").start()
+    link = server.make_link("https://example.com/", title="T", tags=["a", "b"])
+    new = find(server, "https://example.com/", **fields)
+    assert (new.status_code, new.json()["code"] == link["code"]) == (201, False)
+    again = find(server, "https://example.com/", **fields)
+    assert (again.status_code, again.json()["code"] == new.json()["code"]) == (
+        (201, False) if "password" in fields else (200, True)
+    )
+
+
+def test_links_that_lead_nowhere_are_not_found(server: Server) -> None:
+    """Expired, used up, deleted, changed to lead elsewhere, or behind a password."""
+    url = "https://example.com/dead"
+    expired, used, deleted, moved = (server.make_link(url)["code"] for _ in range(4))
+    server.make_link(url, password="secret")
+    server.api("PATCH", f"/links/{expired}", json=PAST)
+    server.api("PATCH", f"/links/{used}", json={"max_clicks": 1})
+    assert server.follow(used).status_code == 302
+    server.api("DELETE", f"/links/{deleted}")
+    server.api("PATCH", f"/links/{moved}", json={"url": "https://example.com/moved"})
+    new = find(server, url)
+    assert new.status_code == 201
+    assert find(server, url).json()["code"] == new.json()["code"]
+    assert find(server, "https://example.com/moved").json()["code"] == moved
+
+
+def test_a_found_link_that_goes_is_made_anew(server: Server) -> None:
+    """Right after the link that was made is deleted or changed, a new one is made."""
+    for change in ("DELETE", "PATCH"):
+        url = f"https://example.com/goes/{change}"
+        first = find(server, url).json()["code"]
+        assert server.api(change, f"/links/{first}", json=PAST).status_code in (200, 204)
+        second = find(server, url)
+        assert (second.status_code, second.json()["expires_at"]) == (201, None)
+        assert find(server, url).json()["code"] == second.json()["code"]
+
+
+def test_many_at_once_make_one_link(new_server: NewServer) -> None:
+    """Twenty equal requests in the same moment, on two workers, ten times: one link each."""
+    server = new_server(WORKERS="2").start()
+    with ThreadPoolExecutor(20) as pool:
+        for turn in range(10):
+            url = f"https://example.com/race/{turn}"
+            answers = list(pool.map(lambda _, url=url: find(server, url), range(20)))  # type: ignore[misc]
+            assert {answer.json()["code"] for answer in answers} == {answers[0].json()["code"]}
+            assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
+    assert server.api("GET", "/links").json()["total"] == 10
+
+
+def test_another_domain_is_another_link(new_server: NewServer) -> None:
+    """A link of one domain is not found for another."""
+    server = new_server(WORKERS="1", DOMAINS="go.example").start()
+    own = find(server, "https://example.com/")
+    other = find(server, "https://example.com/", domain="go.example")
+    assert (own.status_code, other.status_code) == (201, 201)
+    assert find(server, "https://example.com/", domain="go.example").json() == other.json()
+    assert find(server, "https://example.com/").json() == own.json()
