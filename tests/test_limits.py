@@ -13,6 +13,7 @@ import pytest
 
 from shortener import connections
 from shortener.embedded import socket_path
+from shortener.gauges import Counters
 from shortener.limits import LIMITS, MAX_COUNTED, Limits
 from tests.harness import Server, private_redis
 
@@ -187,7 +188,7 @@ def test_what_is_counted_in_a_worker_is_bounded(tmp_path: Path) -> None:
     """Of more networks than there is room for, those seen first are forgotten."""
     redis = private_redis(tmp_path / "data")
     store = connections.sync(redis.url)
-    limits = Limits(store)
+    limits = Limits(store, Counters())
     assert sum(limits.hit("unknown", "first") for _ in range(FREE + 5)) == FREE
     for n in range(MAX_COUNTED):
         assert limits.hit("unknown", str(n))

@@ -23,8 +23,10 @@ from shortener.redirects import Gated, Redirect, decide
 from shortener.web.bridge import Bridge, Receive, Scope, Send
 from shortener.web.domains import Domains
 from shortener.web.lookup import LOOKUP
+from shortener.web.memory import Remembered
+from shortener.web.meter import Meter, Request
 from shortener.web.patience import Patience
-from shortener.web.records import Found, Records, Remembered
+from shortener.web.records import Found, Records
 from shortener.web.redirect import CACHE_CONTROL
 from shortener.web.turn import Turn
 from shortener.web.visitor import Headers, click, host, is_counted, read_headers
@@ -44,12 +46,14 @@ class Edge:
         domains: Domains,
         case_sensitive: bool,
         trusted_proxies: int,
+        meter: Meter,
     ) -> None:
         self._bridge = Bridge(flask)
         self._journal, self._domains = journal, domains
         self._case_sensitive = case_sensitive
         self.records, self.trusted_proxies = records, trusted_proxies
-        self.turn, self.patience = Turn(journal), Patience()
+        self.meter, self.patience = meter, Patience()
+        self.turn = Turn(journal, meter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -83,9 +87,13 @@ class Edge:
         headers = self._headers(scope)
         if link is None or not redirect.counted or not is_counted(scope["method"], headers):
             return redirect, None
-        client = scope["client"]
-        peer = client[0] if client else ""
-        return redirect, click(link, at, headers, query, peer, self.trusted_proxies)
+        return redirect, click(link, at, headers, query, _peer(scope), self.trusted_proxies)
+
+    def request(self, scope: Scope) -> Request | None:
+        """What the access log wants to know; None when there is no log."""
+        if not self.meter.logs:
+            return None
+        return Request(scope["method"], scope["raw_path"], self._headers(scope), _peer(scope))
 
     def _headers(self, scope: Scope) -> Headers:
         return read_headers(scope["headers"], self.trusted_proxies)
@@ -105,7 +113,7 @@ class Edge:
             found, reason = scope[LOOKUP]
             await self._explain(found, reason, scope, receive, send)
             return
-        name = self.name_in(scope)
+        began, name = time.perf_counter_ns(), self.name_in(scope)
         if name is None:
             await self._bridge(scope, receive, send)
             return
@@ -127,6 +135,7 @@ class Edge:
             }
         )
         await send(_EMPTY)
+        self.meter.redirected(redirect.status, began, self.request(scope))
 
     async def _explain(
         self,
@@ -158,7 +167,14 @@ class Edge:
     def _close(self) -> None:
         self._bridge.close()
         self._journal.close()
+        self.meter.close()
 
 
 def _link(known: Remembered | None) -> Link | None:
     return None if known is None else known.link
+
+
+def _peer(scope: Scope) -> str:
+    """The address of who is connected to us."""
+    client: tuple[str, int] | None = scope["client"]
+    return client[0] if client else ""

@@ -47,5 +47,5 @@ class Lookup:
                     return self._links.get(name)
         visitor = network(request.remote_addr or "")
         if not self._limits.hit("unknown", visitor):
-            raise refused(TooManyTries(), self._limits.standing("unknown", visitor))
+            raise refused(TooManyTries(), self._limits.refusal("unknown", visitor))
         raise LinkNotFound

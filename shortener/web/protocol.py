@@ -18,6 +18,7 @@ from shortener.errors import Problem
 from shortener.redirects import Gated
 from shortener.web.connection import Connection
 from shortener.web.lookup import LOOKUP
+from shortener.web.meter import Request
 from shortener.web.records import Found
 from shortener.web.turn import Answer, rest
 from shortener.web.visitor import Headers, click, is_ahead
@@ -34,6 +35,7 @@ class RedirectProtocol(Connection):
         """Whether the request is answered at the end of this turn."""
         if self._is_unsent or self._is_busy or self.flow.write_paused:
             return False
+        began = time.perf_counter_ns()
         path, _, query = self.url.partition(b"?")
         found = self._edge.known(path, headers)
         if found is None or found.answer is None or not _UNUSUAL.isdisjoint(headers):
@@ -45,14 +47,14 @@ class RedirectProtocol(Connection):
             ahead = True
         else:
             return False
-        visit = None
+        visit, peer = None, self.client[0] if self.client else ""
         if not ahead:
             at = time.time_ns() // 1_000_000
-            peer = self.client[0] if self.client else ""
             visit = click(found.link, at, headers, query, peer, self._edge.trusted_proxies)
         self._is_unsent = True
         self.is_ending = self._is_deaf = self._patience.leaving or not stays
-        answer = Answer(self, found.link.status, found.answer)
+        request = Request(method.decode(), path, headers, peer) if self._edge.meter.logs else None
+        answer = Answer(self, found.link.status, found.answer, began, request)
         self._edge.turn.add(answer, visit, self.server_state.default_headers)
         return True
 
@@ -74,10 +76,10 @@ class RedirectProtocol(Connection):
         if name is None or cycle.waiting_for_100_continue:
             super()._start_asgi_task(cycle, app)
             return
-        found = self._edge.records.find(name)
-        found.add_done_callback(lambda found: self._found(found, cycle, app))
+        began, found = time.perf_counter_ns(), self._edge.records.find(name)
+        found.add_done_callback(lambda found: self._found(found, cycle, app, began))
 
-    def _found(self, found: Found, cycle: RequestResponseCycle, app: Any) -> None:
+    def _found(self, found: Found, cycle: RequestResponseCycle, app: Any, began: int) -> None:
         """Answer, or leave it to the application; the client may be gone."""
         if cycle.disconnected or found.cancelled():
             return
@@ -88,7 +90,8 @@ class RedirectProtocol(Connection):
             scope[LOOKUP] = found, reason
             super()._start_asgi_task(cycle, app)
             return
-        answer = Answer(_Turned(cycle), redirect.status, rest(redirect.location))
+        location, request = rest(redirect.location), self._edge.request(scope)
+        answer = Answer(_Turned(cycle), redirect.status, location, began, request)
         self._edge.turn.add(answer, visit, self.server_state.default_headers)
 
 

@@ -19,7 +19,6 @@ import asyncio
 import functools
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -27,8 +26,17 @@ import msgspec
 
 from shortener import connections, keys
 from shortener.errors import Internal, Problem, StoreAway
+from shortener.gauges import (
+    BATCH,
+    CACHE_HITS,
+    CACHE_MISSES,
+    CACHE_STALE,
+    REDIS_ERRORS,
+    Counters,
+)
 from shortener.link import Link, decode
 from shortener.tracked import Told, Tracked
+from shortener.web.memory import Memory, Remembered
 
 LEASE = 0.05  # seconds; what is remembered is never out of date for longer
 RENEWAL = 0.015  # seconds after which a lease is renewed when somebody comes
@@ -37,28 +45,10 @@ CONNECT_TIMEOUT = 0.3  # seconds; nobody waits for so long
 PATIENCE = 0.1  # seconds for a reply, after which another connection is tried
 GRACE = 0.01  # seconds more: when it was we who were late, the reply is there already
 RETRY_PAUSE = 0.02  # seconds between two tries while Redis is away: it may be back and change
-OVERHEAD = 1_100  # bytes that a remembered link takes beside three copies of its record
 
 Connect = Callable[[Told, Callable[[Tracked], None]], Awaitable[Tracked]]
 
 log = logging.getLogger(__name__)
-
-
-class Remembered:
-    """A link as it was read.  `answer` is for whoever can answer it without further thought."""
-
-    __slots__ = ("answer", "link", "read_at", "record", "term")
-
-    def __init__(
-        self, record: bytes, link: Link, answer: bytes | None, read_at: float, term: int
-    ) -> None:
-        self.record, self.link, self.answer = record, link, answer
-        self.read_at, self.term = read_at, term
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes."""
-        return OVERHEAD + 3 * len(self.record)
 
 
 Found = asyncio.Future[Remembered | None]
@@ -72,11 +62,14 @@ class Records:
     """
 
     def __init__(
-        self, connect: Connect, answer: Callable[[Link], bytes | None], max_bytes: int
+        self,
+        connect: Connect,
+        answer: Callable[[Link], bytes | None],
+        max_bytes: int,
+        counters: Counters,
     ) -> None:
-        self._connect, self._answer, self._max_bytes = connect, answer, max_bytes
-        self._remembered: OrderedDict[str, Remembered] = OrderedDict()
-        self._bytes = 0
+        self._connect, self._answer, self._counters = connect, answer, counters
+        self._remembered = Memory(max_bytes)
         self._term = 0  # what was remembered in an earlier one is not trusted
         self._trusted_until = 0.0
         self._renew_at = 0.0  # when to ask again; never later than the trust ends
@@ -117,6 +110,7 @@ class Records:
                 return None
             self._renew(now)
         self._remembered.move_to_end(name)
+        self._counters.add(CACHE_HITS)
         return remembered
 
     def find(self, name: str) -> Found:
@@ -159,6 +153,8 @@ class Records:
         self._oldest = self._read_at
         batch, self._reading = self._reading, {}
         self._trust(self._read_at)
+        self._counters.observe(BATCH, len(batch))
+        self._counters.add(CACHE_MISSES, len(batch))
         for (name, future), record in zip(batch.items(), records, strict=True):
             found = self._remember(name, record)
             if isinstance(found, Problem):
@@ -173,34 +169,26 @@ class Records:
             known.read_at, known.term = self._read_at, self._term
             self._remembered.move_to_end(name)
             return known
-        self._forget(name)
         if record is None:
+            self._remembered.forget(name)
             return None
         try:
             link = decode(record)
         except msgspec.MsgspecError as error:  # of a later version, or damaged: its own fault
             log.error("the record of %s cannot be read: %s", name, error)  # noqa: TRY400
+            self._remembered.forget(name)
             return Internal()
         new = Remembered(record, link, self._answer(link), self._read_at, self._term)
-        self._remembered[name] = new
-        self._bytes += new.size
-        while self._bytes > self._max_bytes:
-            self._bytes -= self._remembered.popitem(last=False)[1].size
+        self._remembered.keep(name, new)
         return new
-
-    def _forget(self, name: str) -> None:
-        known = self._remembered.pop(name, None)
-        if known is not None:
-            self._bytes -= known.size
 
     def _changed(self, names: Iterable[bytes] | None) -> None:
         """What Redis tells: these keys were written or deleted, or any of them."""
         if names is None:
-            self._remembered.clear()
-            self._bytes = 0
+            self._remembered.forget_all()
             return
         for key in names:
-            self._forget(keys.name_of_link(key.decode("utf-8", "replace")))
+            self._remembered.forget(keys.name_of_link(key.decode("utf-8", "replace")))
 
     def _trust(self, asked_at: float) -> None:
         """Redis has replied to what was asked at `asked_at`."""
@@ -237,6 +225,7 @@ class Records:
         """The connection is of no use: connect anew, and read what was being read once more."""
         if store is None or store is not self._store:
             return
+        self._counters.add(REDIS_ERRORS)
         store.abort()
         self._store = None
         self._stop_waiting()
@@ -258,6 +247,7 @@ class Records:
         for name, future in waiting.items():
             known = self._remembered.get(name)
             if known and known.read_at >= oldest and not known.link.is_gated:
+                self._counters.add(CACHE_STALE)
                 future.set_result(known)
             else:
                 future.set_exception(StoreAway())
@@ -269,6 +259,7 @@ class Records:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     self._store = await self._connect(self._changed, self._lost)
             except (OSError, TimeoutError, connections.StoreError):
+                self._counters.add(REDIS_ERRORS)
                 self._away = True
                 self._answer_from_memory()
                 await asyncio.sleep(RETRY_PAUSE)

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from shortener.journal import Click, Journal
 from shortener.link import Link
+from shortener.web.meter import Meter, Request
 from shortener.web.redirect import CACHE_CONTROL
 
 
@@ -31,13 +32,15 @@ class Answer(NamedTuple):
     to: Answerable
     status: int
     rest: bytes
+    began: int  # by `perf_counter_ns`
+    request: Request | None  # for the access log
 
 
 class Turn:
-    """Gathers answers; `journal` gets the clicks."""
+    """Gathers answers; `journal` gets the clicks, `meter` counts what was answered."""
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, journal: Journal, meter: Meter) -> None:
+        self._journal, self._meter = journal, meter
         self._clicks: list[Click] = []
         self._answers: list[Answer] = []
         self._dated: Sequence[tuple[bytes, bytes]] = ()
@@ -63,9 +66,10 @@ class Turn:
         if clicks:
             self._journal.append(clicks)
         date = self._date
-        for to, status, rest in answers:
+        for to, status, rest, began, request in answers:
             end = b"connection: close\r\n\r\n" if to.is_ending else b"\r\n"
             to.send(b"".join((STATUS_LINE[status], date, rest, end)))
+            self._meter.redirected(status, began, request)
 
 
 def rest(location: str) -> bytes:
