@@ -140,7 +140,7 @@ def test_a_change_is_seen_by_all_workers_within_50_ms(new_server: NewServer) -> 
         watchers.wait_for(300)
     assert_none_is_late(watchers, changes)
     assert watchers.broken == 0
-    assert {seen.location for seen in watchers.seen[-50:]} == {"404"}
+    assert {seen.location for seen in watchers.seen[-50:]} <= {"404", "429"}
 
 
 def test_a_link_that_comes_back_is_the_new_one(new_server: NewServer) -> None:
