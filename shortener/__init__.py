@@ -12,6 +12,7 @@ row 2  keys         every Redis key, in one table         codes      number -> c
        connections  Redis clients from one URL            intervals  hours and days of a zone
        visits       a click -> its labels; DIMENSIONS     agents     user agents, read
        places       the country of an address             horizon    what cells still tell
+       tracked      one that is told of changes
 row 3  site         what is fixed at the first start      link       what a link is
        links        find, change, delete                  redirects  the decision, pure
        mint         new links                             claims     requests sent again
@@ -32,8 +33,9 @@ row 6  embedded     the private Redis                     server     gunicorn an
        supervisor   starts and watches them               client     calls to a server
        cli/         the `shortener` command
 
-Follow one redirect: `web/edge.py` reads the request and coalesces look-ups, `link.py` knows the
-record, `redirects.py` decides, `journal.py` writes the click down; then the answer goes out.
+Follow one redirect: `web/edge.py` reads the request, `web/records.py` remembers links and reads the
+others together, `link.py` knows the record, `redirects.py` decides, `journal.py` writes the click
+down; then the answer goes out.  `web/protocol.py` does the same for most requests with less ado.
 """
 
 __version__ = "0.1.0"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import redis
 from flask import Flask
 
-from shortener import connections, counting, data_dir, gauges, site, targets
+from shortener import connections, counting, data_dir, gauges, keys, site, targets, tracked
 from shortener.access_log import AccessLog
 from shortener.accounts import Accounts
 from shortener.catalogue import Catalogue
@@ -35,6 +35,7 @@ from shortener.web.lookup import Lookup
 from shortener.web.meter import Meter
 from shortener.web.passwords import Passwords
 from shortener.web.records import Records
+from shortener.web.turn import plain_rest
 from shortener.web.visitor import behind_proxies
 
 
@@ -132,7 +133,8 @@ def create_edge(settings: Settings) -> Edge:
     meter = create_meter(settings)
     journal = create_journal(settings, meter.counters)
     flask = create_app(settings, journal, meter)
-    records = Records(connections.for_redirects(settings.redis_url), meter.counters)
+    connect = functools.partial(tracked.connect, settings.redis_url, keys.LINKS)
+    records = Records(connect, plain_rest, settings.link_cache << 20, meter.counters)
     domains = _domains(settings)
     return Edge(
         flask,

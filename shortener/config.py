@@ -144,6 +144,9 @@ class Settings:
         "most megabytes of click journals on disk; clicks beyond it are counted as dropped",
         values.whole(1, 1_048_576),
     )
+    link_cache: int = _setting(
+        "32", "most megabytes of links that a worker remembers", values.whole(1, 65_536)
+    )
     home_url: str = _setting("", "where `/` leads; empty: a plain front page", values.page_url)
     not_found_url: str = _setting(
         "", "where unknown codes lead; empty: a 404 page", values.page_url

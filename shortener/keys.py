@@ -44,6 +44,7 @@ BUCKETS = (
     "18", "5x", "dj", "3r", "d2", "pv", "uh", "iy", "ly", "h9", "uv", "q6", "9s", "5f", "dt", "ha",
 )  # fmt: skip
 
+LINKS = "l:"  # what all keys of links begin with, and no others
 SITE = "site"
 NUMBER = "number"
 KEYS = "keys"
@@ -75,7 +76,12 @@ def link(name: str) -> str:
 
 def link_prefix(in_bucket: str) -> str:
     """What the keys of all links of a bucket begin with."""
-    return f"l:{{{in_bucket}}}:"
+    return f"{LINKS}{{{in_bucket}}}:"
+
+
+def name_of_link(key: str) -> str:
+    """The name in the key of a link."""
+    return key.partition("}:")[2]
 
 
 def index(in_bucket: str) -> str:

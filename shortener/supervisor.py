@@ -82,6 +82,7 @@ class Supervisor:
                     self._announce(_address(listener), new_key)
                 self._watch()
             finally:
+                listener.close()  # from now on nobody connects to what will not be answered
                 self._stop_all()
 
     def _start(self, listener: socket.socket) -> str | None:

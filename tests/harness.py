@@ -345,3 +345,91 @@ def _chunks(client: socket.socket) -> Iterator[bytes]:
                 data += more
         client.settimeout(None)
         yield data
+
+
+class Wire:
+    """A proxy on a unix socket in front of Redis, whose connections can be cut or go dead."""
+
+    def __init__(self, listen: Path, target: Path) -> None:
+        self._target = target
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(listen))
+        self._listener.listen()
+        self.url = f"unix://{listen}"
+        self.refuses = False  # whoever connects is hung up on
+        self._strands: list[Strand] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def tracked(self) -> "list[Strand]":
+        """The connections that are in use and that Redis tells of changes."""
+        return [strand for strand in self._strands if strand.is_tracked and strand.is_alive]
+
+    def cut(self) -> None:
+        """Hang up on everybody, at both ends."""
+        for strand in self._strands:
+            strand.cut()
+
+    def close(self) -> None:
+        self.refuses = True
+        self._listener.close()
+        self.cut()
+        for strand in self._strands:
+            strand.join()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self.refuses:
+                client.close()
+            else:
+                self._strands.append(Strand(client, self._target))
+
+
+class Strand:
+    """One connection through a `Wire`."""
+
+    def __init__(self, client: socket.socket, target: Path) -> None:
+        self._client, self._server = client, socket.socket(socket.AF_UNIX)
+        self._server.connect(str(target))
+        self.is_tracked, self.is_alive = False, True
+        self._asked: set[bytes] = set()
+        self._flows = threading.Event()
+        self._flows.set()
+        ends = ((self._client, self._server), (self._server, self._client))
+        self._threads = [
+            threading.Thread(target=self._carry, args=pair, daemon=True) for pair in ends
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def go_dead(self) -> None:
+        """Carry nothing from now on, and tell nobody."""
+        self.is_alive = False
+        self._flows.clear()
+
+    def cut(self) -> None:
+        """Hang up."""
+        self.is_alive = False
+        for end in (self._client, self._server):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self._flows.set()
+
+    def join(self) -> None:
+        """Wait until nothing is carried any more."""
+        for thread in self._threads:
+            thread.join()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 20):
+                self._asked |= {word for word in (b"TRACKING", b"MGET") if word in data}
+                self._flows.wait()
+                sink.sendall(data)
+                self.is_tracked |= sink is self._client and len(self._asked) == 2
+        self.cut()
+        source.close()

