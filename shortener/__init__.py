@@ -26,7 +26,7 @@ row 3  site         what is fixed at the first start      link       what a link
        tally        these, applied once                   salts      what visitors are hashed with
        aggregator   tails the journals, tidies up         counting   all that counts, wired
        health       named checks, in words                metrics    numbers for Prometheus
-       qr           short URLs as QR codes
+       qr           short URLs as QR codes                pulse      what is clicked just now
 row 4  web/         everything that knows HTTP
 row 5  app          wires it all on one screen
 row 6  embedded     the private Redis                     server     gunicorn and its worker

@@ -17,14 +17,13 @@ from pathlib import Path
 import msgspec
 
 from shortener import connections, keys
-from shortener.cells import Cells
 from shortener.config import StartError
-from shortener.increments import Increments
+from shortener.increments import Increments, Sums
+from shortener.pulse import Pulse
 from shortener.salts import Salts
 from shortener.segments import Batch, HeldJournal, held_journals
 from shortener.status import Status, write_status
 from shortener.tally import MAX_INCREMENTS, Tally
-from shortener.visits import Visits
 
 POLL = 0.2  # seconds between two looks at the journals when there is little to do
 PACE = 256 * 1024  # bytes; less is little: clicks that wait together cost fewer increments
@@ -44,9 +43,15 @@ class Aggregator:
     """Reads the journals in `data_dir`.  `step`, `compare` and `tidy` are its whole work."""
 
     def __init__(
-        self, tally: Tally, cells: Cells, visits: Visits, salts: Salts, data_dir: Path, limit: int
+        self,
+        tally: Tally,
+        sums: Sums,
+        salts: Salts,
+        pulse: Pulse,
+        data_dir: Path,
+        limit: int,
     ) -> None:
-        self._tally, self._cells, self._visits, self._salts = tally, cells, visits, salts
+        self._tally, self._sums, self._salts, self._pulse = tally, sums, salts, pulse
         self._data_dir, self._limit = data_dir, limit
         self._marks: dict[str, dict[str, int]] = {}  # journal -> bucket -> offset
         self._applied_at: dict[Path, float] = {}  # segment -> when it was seen wholly applied
@@ -107,6 +112,7 @@ class Aggregator:
             self._failures.pop((journal.name, bucket, mark), None)
             if bucket == SITE_BUCKET and answer.mark == batch.end:  # every click counts there
                 self.status.applied += len(batch.clicks)
+                self._pulse.note(batch.clicks)
                 if batch.damaged:
                     self.status.damaged += len(batch.damaged)
                     self._set_aside(f"{journal.name}.{mark:020d}.damaged", batch.damaged)
@@ -120,8 +126,7 @@ class Aggregator:
             if len(batch.clicks) > self._size:
                 size = self._size
                 batch = Batch(batch.clicks[:size], batch.ends[:size], batch.ends[size - 1], b"")
-            visits = [self._visits.of(click) for click in batch.clicks]
-            increments = Increments(batch.clicks, visits, self._cells, self._salts.visitor)
+            increments = self._sums.of(batch.clicks)
             if increments.largest <= MAX_INCREMENTS or self._size == 1:
                 self._size = min(MAX_BATCH, self._size + self._size // 8 + 1)
                 return batch, increments
@@ -241,6 +246,7 @@ class Aggregator:
                 busy = self.step()
                 if time.monotonic() - compared >= COMPARE:
                     self.compare()
+                    self._pulse.beat()
                     compared = time.monotonic()
                 if time.monotonic() - tidied >= 10 * COMPARE:
                     self.tidy()

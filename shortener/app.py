@@ -144,6 +144,7 @@ def create_edge(settings: Settings) -> Edge:
         settings.case_sensitive,
         settings.trusted_proxies,
         meter,
+        connections.sync(settings.redis_url),
         settings.believed_country_header,
     )
 

@@ -7,6 +7,8 @@ from shortener.agents import Agents
 from shortener.aggregator import Aggregator
 from shortener.cells import Cells, Keep
 from shortener.config import Settings
+from shortener.increments import Sums
+from shortener.pulse import Pulse
 from shortener.salts import Salts
 from shortener.tally import Tally
 from shortener.visits import Facts, Visits
@@ -20,11 +22,13 @@ def cells(settings: Settings) -> Cells:
 
 def aggregator(settings: Settings, store: redis.Redis, host: str) -> Aggregator:
     """The aggregator of the host `host`.  Raises `ConfigError` for an unreadable GEOIP_DB."""
+    visits = Visits(Facts(places.finder(settings.geoip_db), Agents()))
+    salts = Salts(store, settings.timezone, host)
     return Aggregator(
         Tally(store),
-        cells(settings),
-        Visits(Facts(places.finder(settings.geoip_db), Agents())),
-        Salts(store, settings.timezone, host),
+        Sums(cells(settings), visits, salts.visitor),
+        salts,
+        Pulse(store, visits),
         settings.data_dir,
         settings.journal_limit << 20,
     )

@@ -140,6 +140,17 @@ class TooSlow(Problem):
     meaning = "The headers, or the body, did not arrive within 15 seconds."
 
 
+class TooManyListeners(Problem):
+    slug, status, title = "too-many-listeners", 503, "Too many listeners"
+    meaning = "As many as one worker serves are listening to live events."
+    retry_after = 10
+
+
+class NoStream(Problem):
+    slug, status, title = "no-stream", 501, "No live events here"
+    meaning = "Live events need the event loop that `shortener serve` runs."
+
+
 class StoreAway(Problem):
     slug, status, title = "store-away", 503, "Store unavailable"
     meaning = "Redis cannot be reached or cannot write at the moment; nothing was changed."

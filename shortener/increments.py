@@ -13,7 +13,7 @@ import msgspec
 from shortener import keys
 from shortener.cells import QUARTER, Cells, Day, label_number
 from shortener.journal import Click
-from shortener.visits import Visit
+from shortener.visits import Visit, Visits
 
 MILLISECONDS_A_QUARTER = QUARTER * 1000
 EMPTY = msgspec.msgpack.encode([])  # packed: nothing is added
@@ -127,6 +127,18 @@ class Increments:
                 for day in dates.values()
             ],
         ]
+
+
+class Sums:
+    """Makes increments: with `cells`, by what `visits` read, visitors hashed by `visitor`."""
+
+    def __init__(self, cells: Cells, visits: Visits, visitor: Hash) -> None:
+        self._cells, self._visits, self._visitor = cells, visits, visitor
+
+    def of(self, clicks: Sequence[Click]) -> Increments:
+        """What these clicks add."""
+        visits = [self._visits.of(click) for click in clicks]
+        return Increments(clicks, visits, self._cells, self._visitor)
 
 
 def _targets(click: Click) -> list[_Target]:

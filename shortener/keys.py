@@ -51,6 +51,7 @@ KEYS = "keys"
 RETAGS = "retags"
 SALTS = "salts"
 HELD = "held"
+PULSE = "pulse"  # a channel, not a key
 KEY_USES = "keys:used"
 SITE_SUBJECT = "*"
 ORPHANS_SUBJECT = "?"

@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import unquote
 from wsgiref.types import WSGIApplication
 
+import redis
+
 from shortener.codes import looks_like_code, normalise
 from shortener.errors import LinkExpired, LinkNotFound, Problem
 from shortener.journal import Click, Journal
@@ -22,6 +24,8 @@ from shortener.link import Link
 from shortener.redirects import Gated, Redirect, decide
 from shortener.web.bridge import Bridge, Receive, Scope, Send
 from shortener.web.domains import Domains
+from shortener.web.live import PATH as LIVE
+from shortener.web.live import Live
 from shortener.web.lookup import LOOKUP
 from shortener.web.memory import Remembered
 from shortener.web.meter import Meter, Request
@@ -47,6 +51,7 @@ class Edge:
         case_sensitive: bool,
         trusted_proxies: int,
         meter: Meter,
+        store: redis.Redis,
         country_header: bytes = b"",
     ) -> None:
         self._bridge = Bridge(flask)
@@ -55,9 +60,12 @@ class Edge:
         self.records, self.trusted_proxies = records, trusted_proxies
         self.meter, self.patience = meter, Patience()
         self.turn = Turn(journal, meter)
+        self._live_events = Live(self._bridge, store, domains, lambda: self.patience.leaving)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and (scope["path"], scope["method"]) == (LIVE, "GET"):
+            await self._live_events(scope, receive, send)
+        elif scope["type"] == "http":
             await self._follow(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)

@@ -4,6 +4,7 @@ access   who asks, and whether they may; what every answer is made with
 links    make, find, list, change and delete links
 qr       QR codes of links
 stats    statistics of links, tags, the site     stats_forms  as asked and answered
+live     who may listen to live events
 tags     tags of links
 transfer export and import
 carried  the records of those
@@ -30,7 +31,7 @@ from shortener.mint import Mint
 from shortener.stats import Stats
 from shortener.tags import Tags
 from shortener.transfer import Transfer
-from shortener.web.api import keys, transfer
+from shortener.web.api import keys, live, transfer
 from shortener.web.api import links as link_views
 from shortener.web.api import qr as qr_views
 from shortener.web.api import stats as stats_views
@@ -70,6 +71,7 @@ def blueprint(parts: Parts) -> Blueprint:
         link_views.blueprint(access, links, parts.mint, parts.catalogue, wishes, shown, domains),
         qr_views.blueprint(access, links, domains, settings),
         stats_views.blueprint(access, links, stats, parts.cells, domains),
+        live.blueprint(access),
         tag_views.blueprint(access, parts.tags),
         transfer.blueprint(access, parts.transfer, wishes, settings),
         keys.blueprint(access, parts.accounts),
