@@ -24,7 +24,7 @@ from shortener.portions import Portions
 from shortener.stats import Stats
 from shortener.tags import Tags
 from shortener.transfer import Transfer
-from shortener.web import api, headers, pages, preview, problems
+from shortener.web import api, docs, headers, pages, preview, problems
 from shortener.web import redirect as redirects
 from shortener.web.domains import Domains
 from shortener.web.edge import Edge
@@ -73,6 +73,7 @@ def create_app(settings: Settings | None = None, journal: Journal | None = None)
             limits,
         )
     )
+    app.register_blueprint(docs.blueprint(app, settings.base_url))
     app.wsgi_app = behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[assignment, method-assign]
     reserved.update(rule.rule.split("/")[1].casefold() for rule in app.url_map.iter_rules())
     return app

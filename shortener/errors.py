@@ -6,14 +6,18 @@ page for people.  `PROBLEMS` is the table behind `/-/errors` and the README.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar
+
+import msgspec
 
 
-class FieldError(NamedTuple):
-    """One entry of a problem's `errors`: which field, and what is wrong with it."""
+class FieldError(msgspec.Struct, frozen=True):
+    """One field that is wrong."""
 
-    field: str
-    message: str
+    field: Annotated[
+        str, msgspec.Meta(description="Its name, with dots and brackets for what is inside.")
+    ]
+    message: Annotated[str, msgspec.Meta(description="What is wrong with it.")]
 
 
 class Problem(Exception):

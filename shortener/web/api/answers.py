@@ -2,53 +2,167 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Annotated
 from urllib.parse import quote
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shortener.accounts import SCOPES, Account
 from shortener.config import Settings
+from shortener.intervals import INTERVALS
 from shortener.link import Link
 from shortener.links import Links
 from shortener.stats import Answer, Stats, Totals, link_subject
+from shortener.web.api import values
 from shortener.web.domains import Domains
+from shortener.web.problems import ProblemBody
 
 
 class LinkAnswer(Struct, frozen=True):
-    """A link as clients see it; every field is always there."""
+    """A link."""
 
-    code: str
-    domain: str
-    short_url: str
-    url: str
-    title: str | None
-    tags: tuple[str, ...]
-    redirect_status: int
-    forward_query: bool
-    created_at: str
-    updated_at: str
-    created_by: str
-    starts_at: str | None
-    expires_at: str | None
-    expired_url: str | None
-    max_clicks: int | None
-    remaining: int | None
-    has_password: bool
-    clicks: int
-    bots: int | None  # null: not told apart from people
-    last_clicked_at: str | None
+    code: values.Code
+    domain: Annotated[str, Meta(description="The domain it lives on.")]
+    short_url: Annotated[
+        str, Meta(description="What to give to people.", extra_json_schema={"format": "uri"})
+    ]
+    url: values.Url
+    title: values.Title | None
+    tags: values.ShownTags
+    redirect_status: values.ShownStatus
+    forward_query: values.ForwardQuery
+    created_at: values.Made
+    updated_at: Annotated[values.Moment, Meta(description="When it was changed last.")]
+    created_by: values.Maker
+    starts_at: values.ShownStarts | None
+    expires_at: values.ShownExpires | None
+    expired_url: values.ExpiredUrl | None
+    max_clicks: values.MaxClicks | None
+    remaining: (
+        Annotated[int, Meta(ge=0, description="How many visitors `max_clicks` still lets through.")]
+        | None
+    )
+    has_password: values.HasPassword
+    clicks: values.Clicks
+    bots: values.Bots | None
+    last_clicked_at: (
+        Annotated[values.Moment, Meta(description="null: nobody has clicked yet.")] | None
+    )
+
+
+class LinkPage(Struct, frozen=True):
+    """Links, a page of them."""
+
+    links: Annotated[list[LinkAnswer], Meta(description="In the order asked for.")]
+    next_cursor: values.NextCursor | None
+    total: Annotated[int, Meta(ge=0, description="How many links match on all pages.")]
+
+
+class BulkResult(Struct, frozen=True, kw_only=True):
+    """What became of one link of a bulk request: `link`, or the `error` that kept it away."""
+
+    status: Annotated[
+        int, Meta(description="As the answer to this link alone: 201, 200 or that of its error.")
+    ]
+    link: Annotated[LinkAnswer | UnsetType, Meta(description="The link.")] = UNSET
+    error: Annotated[ProblemBody | UnsetType, Meta(description="Why there is none.")] = UNSET
+
+
+class BulkResults(Struct, frozen=True):
+    """What became of the links of a bulk request, in order."""
+
+    results: Annotated[
+        list[
+            Annotated[
+                BulkResult,
+                Meta(
+                    extra_json_schema={"oneOf": [{"required": ["link"]}, {"required": ["error"]}]}
+                ),
+            ]
+        ],
+        Meta(description="One for each link of the request."),
+    ]
+
+
+class TagAnswer(Struct, frozen=True):
+    """A tag, with its links and clicks."""
+
+    tag: values.Tag
+    links: Annotated[int, Meta(ge=0, description="How many links have it.")]
+    clicks: Annotated[int, Meta(ge=0, description="Clicks of links while they had it.")]
+
+
+class TagList(Struct, frozen=True):
+    """Tags in alphabetical order."""
+
+    tags: Annotated[list[TagAnswer], Meta(description="Those that links have.")]
 
 
 class KeyAnswer(Struct, frozen=True):
-    """A key as clients see it; `key` is the secret, in the answer to its creation only."""
+    """A key; its secret is in the answer to its creation only."""
 
-    id: str
-    name: str
-    scopes: tuple[str, ...]
-    created_at: str
-    expires_at: str | None
-    last_used_at: str | None
-    key: str | UnsetType = UNSET
+    id: Annotated[str, Meta(description="Names it in links and calls; tells nothing of it.")]
+    name: values.KeyName
+    scopes: Annotated[tuple[values.Scope, ...], Meta(description="What it may do.")]
+    created_at: values.Made
+    expires_at: Annotated[values.Moment, Meta(description="From then on it is none.")] | None
+    last_used_at: (
+        Annotated[values.Moment, Meta(description="Written once a minute at most.")] | None
+    )
+    key: Annotated[str | UnsetType, Meta(description="The secret.")] = UNSET
+
+
+class KeyList(Struct, frozen=True):
+    """Keys, oldest first."""
+
+    keys: Annotated[list[KeyAnswer], Meta(description="All there are.")]
+
+
+class ClickCounts(Struct, frozen=True):
+    """Clicks of a range."""
+
+    clicks: values.Clicks
+    visitors: values.Visitors | None = None
+    bots: values.Bots | None = None
+
+
+class IntervalCounts(Struct, frozen=True):
+    """Clicks of an hour, day, week or month."""
+
+    start: Annotated[values.Moment, Meta(description="When it begins.")]
+    clicks: values.Clicks
+    visitors: values.Visitors | None = None
+    bots: values.Bots | None = None
+
+
+class StatsAnswer(Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    """Clicks by interval."""
+
+    start: Annotated[values.Moment, Meta(description="Where the answered range begins.")]
+    end: Annotated[values.Moment, Meta(description="Where it ends; not included.")]
+    interval: Annotated[
+        str, Meta(description="How time is cut.", extra_json_schema={"enum": list(INTERVALS)})
+    ]
+    tz: Annotated[str, Meta(description="The time zone of all times in the answer.")]
+    totals: Annotated[ClickCounts, Meta(description="Of the whole range.")]
+    series: Annotated[
+        list[IntervalCounts], Meta(description="Every interval of the range, zeros included.")
+    ]
+
+
+class ImportFault(Struct, frozen=True):
+    """A record that was not brought in, and why."""
+
+    index: Annotated[int, Meta(ge=0, description="Its place in the request, from 0.")]
+    error: Annotated[ProblemBody, Meta(description="What is wrong with it.")]
+
+
+class ImportResult(Struct, frozen=True):
+    """What became of the records of an import."""
+
+    created: Annotated[int, Meta(ge=0, description="Links that were made.")]
+    existing: Annotated[int, Meta(ge=0, description="Links that were there already.")]
+    errors: Annotated[list[ImportFault], Meta(description="In the order of the request.")]
 
 
 def time_text(value: float | datetime) -> str:
@@ -123,21 +237,17 @@ def key_answer(account: Account, used: int | None, secret: str | None = None) ->
     )
 
 
-def stats_answer(answer: Answer) -> dict[str, object]:
-    """`visitors` and `bots` are null: they are not told apart yet."""
+def stats_answer(answer: Answer) -> StatsAnswer:
     question = answer.question
 
     def local(at: datetime) -> str:
         return time_text(at.astimezone(question.zone))
 
-    return {
-        "from": local(question.start),
-        "to": local(question.end),
-        "interval": question.interval,
-        "tz": question.zone.key,
-        "totals": {"clicks": answer.clicks, "visitors": None, "bots": None},
-        "series": [
-            {"start": local(start), "clicks": clicks, "visitors": None, "bots": None}
-            for start, clicks in answer.series
-        ],
-    }
+    return StatsAnswer(
+        start=local(question.start),
+        end=local(question.end),
+        interval=question.interval,
+        tz=question.zone.key,
+        totals=ClickCounts(answer.clicks),
+        series=[IntervalCounts(local(start), clicks) for start, clicks in answer.series],
+    )
