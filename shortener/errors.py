@@ -131,7 +131,7 @@ class BadRequest(Problem):
 
 class TooLarge(Problem):
     slug, status, title = "too-large", 413, "Body too large"
-    meaning = "The body is larger than the limit of 1 MiB."
+    meaning = "The body is larger than 1 MiB, or that of an import than 16 MiB."
 
 
 class TooSlow(Problem):

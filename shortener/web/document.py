@@ -18,7 +18,7 @@ from flask import Flask
 from shortener import __version__
 from shortener.errors import Invalid, Problem
 from shortener.web.api.described import Description, Reply, description_of
-from shortener.web.api.parameters import CHALLENGE, LIMIT, PATH, RETRY_AFTER, Parameter
+from shortener.web.api.parameters import CHALLENGE, PATH, RATE_LIMIT, RETRY_AFTER, Parameter
 from shortener.web.api.values import REFERENCE
 from shortener.web.problems import ProblemBody, problem_body, type_of
 
@@ -116,6 +116,7 @@ def document(found: Iterable[Operation]) -> Json:
             "version": __version__,
             "summary": "Makes short links and counts their clicks.",
             "description": ABOUT,
+            "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/", "description": "The server that this document came from."}],
         "tags": list(nouns.values()),
@@ -234,7 +235,7 @@ def _problem(kinds: tuple[type[Problem], ...], is_limited: bool) -> Json:
     if any(kind.retry_after is not None for kind in kinds):
         headers.append(RETRY_AFTER)
     if is_limited or kinds[0].status == 429:
-        headers += LIMIT
+        headers += RATE_LIMIT
     types = {"properties": {"type": {"enum": [type_of(kind) for kind in kinds]}}}
     found: Json = {
         "description": " ".join(kind.meaning for kind in kinds),
@@ -256,8 +257,10 @@ def _problem_example(kind: type[Problem]) -> object:
 
 
 def _tidied(schema: Any) -> Any:
-    """A schema that is easier to read: what may be null says so in `type`, and docstrings are
-    lines."""
+    """A schema that is easier to read: what may be null says so in `type`, docstrings are lines.
+
+    Makers of clients trip over `items: false`, and `maxItems` says as much.
+    """
     if isinstance(schema, list):
         return [_tidied(part) for part in schema]
     if not isinstance(schema, dict):
@@ -265,6 +268,8 @@ def _tidied(schema: Any) -> Any:
     found: Json = {name: _tidied(value) for name, value in schema.items()}
     if isinstance(found.get("description"), str):
         found["description"] = " ".join(found["description"].split())
+    if found.get("items") is False:
+        del found["items"]
     either = found.get("anyOf", ())
     if len(either) == 2 and either[1] == {"type": "null"} and "$ref" not in either[0]:
         kind: Json = either[0]

@@ -97,7 +97,7 @@ class ExportedLink(Struct, frozen=True, kw_only=True, tag="link", tag_field="typ
     """A link as an export has it: all there is about it, statistics included."""
 
     code: values.Code
-    domain: values.Domain | None  # null: the default one
+    domain: values.Domain | None
     url: values.Url
     title: values.Title | None
     tags: values.ShownTags

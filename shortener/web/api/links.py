@@ -25,16 +25,16 @@ from shortener.web.api.parameters import (
     DOMAIN,
     ETAG,
     IF_MATCH,
-    LIMIT,
     LOCATION,
     MAX_REPETITION,
+    RATE_LIMIT,
     REPETITION,
 )
 from shortener.web.api.wishes import Wishes
 from shortener.web.domains import Domains
 from shortener.web.problems import problem_body
 
-MADE = (LOCATION, ETAG, *LIMIT)  # headers of the answer to a link that was made
+MADE = (LOCATION, ETAG, *RATE_LIMIT)  # headers of the answer to a link that was made
 
 
 def blueprint(
@@ -79,7 +79,7 @@ def blueprint(
     @access.needs("links:write")
     @access.limited
     @described(
-        Reply(200, "What became of each link.", BulkResults, examples.BULK, LIMIT),
+        Reply(200, "What became of each link.", BulkResults, examples.BULK, RATE_LIMIT),
         headers=(REPETITION,),
         body=bodies.NewLinks,
         parts=(bodies.NewLink,),

@@ -86,7 +86,7 @@ LOCATION = Parameter(
     {"type": "string", "format": "uri-reference", "maxLength": MAX_URL},
     "/api/v1/links/wdf98",
 )
-LIMIT = (  # on answers to keys without the scope `admin`
+RATE_LIMIT = (  # on answers to keys without the scope `admin`
     Parameter(
         "RateLimit-Policy",
         "How many requests (`q`) in how many seconds (`w`); not for `admin` keys.",

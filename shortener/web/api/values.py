@@ -55,7 +55,7 @@ CodeLength = Annotated[
         description="At least so many characters of a made code; from 8 on it is random.",
     ),
 ]
-Domain = Annotated[str, Meta(description="One of the configured domains.")]
+Domain = Annotated[str, Meta(description="One of the configured domains; null: the default one.")]
 Title = Annotated[
     str,
     Meta(
