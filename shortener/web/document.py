@@ -18,8 +18,8 @@ from flask import Flask
 from shortener import __version__
 from shortener.errors import Invalid, Problem
 from shortener.web.api.described import Description, Reply, description_of
+from shortener.web.api.kinds import REFERENCE
 from shortener.web.api.parameters import CHALLENGE, PATH, RATE_LIMIT, RETRY_AFTER, Parameter
-from shortener.web.api.values import REFERENCE
 from shortener.web.problems import ProblemBody, problem_body, type_of
 
 LIMITED = ".limited"  # ends the name of an answer that tells how a limit stands

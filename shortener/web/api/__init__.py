@@ -11,7 +11,7 @@ keys     API keys
 
 described what each operation takes and answers: the source of the OpenAPI document
 parameters parameters and headers, as tables
-values   what fields of bodies and answers hold, with their bounds
+kinds    what fields of bodies and answers hold, with their bounds
 examples what requests and answers look like
 
 queries  query strings, parsed

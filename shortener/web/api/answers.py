@@ -13,7 +13,7 @@ from shortener.intervals import INTERVALS
 from shortener.link import Link
 from shortener.links import Links
 from shortener.stats import Answer, Stats, Totals, link_subject
-from shortener.web.api import values
+from shortener.web.api import kinds
 from shortener.web.domains import Domains
 from shortener.web.problems import ProblemBody
 
@@ -21,32 +21,32 @@ from shortener.web.problems import ProblemBody
 class LinkAnswer(Struct, frozen=True):
     """A link."""
 
-    code: values.Code
+    code: kinds.Code
     domain: Annotated[str, Meta(description="The domain it lives on.")]
     short_url: Annotated[
         str, Meta(description="What to give to people.", extra_json_schema={"format": "uri"})
     ]
-    url: values.Url
-    title: values.Title | None
-    tags: values.ShownTags
-    redirect_status: values.ShownStatus
-    forward_query: values.ForwardQuery
-    created_at: values.Made
-    updated_at: Annotated[values.Moment, Meta(description="When it was changed last.")]
-    created_by: values.Maker
-    starts_at: values.ShownStarts | None
-    expires_at: values.ShownExpires | None
-    expired_url: values.ExpiredUrl | None
-    max_clicks: values.MaxClicks | None
+    url: kinds.Url
+    title: kinds.Title | None
+    tags: kinds.ShownTags
+    redirect_status: kinds.ShownStatus
+    forward_query: kinds.ForwardQuery
+    created_at: kinds.Made
+    updated_at: Annotated[kinds.Moment, Meta(description="When it was changed last.")]
+    created_by: kinds.Maker
+    starts_at: kinds.ShownStarts | None
+    expires_at: kinds.ShownExpires | None
+    expired_url: kinds.ExpiredUrl | None
+    max_clicks: kinds.MaxClicks | None
     remaining: (
         Annotated[int, Meta(ge=0, description="How many visitors `max_clicks` still lets through.")]
         | None
     )
-    has_password: values.HasPassword
-    clicks: values.Clicks
-    bots: values.Bots | None
+    has_password: kinds.HasPassword
+    clicks: kinds.Clicks
+    bots: kinds.Bots | None
     last_clicked_at: (
-        Annotated[values.Moment, Meta(description="null: nobody has clicked yet.")] | None
+        Annotated[kinds.Moment, Meta(description="null: nobody has clicked yet.")] | None
     )
 
 
@@ -54,7 +54,7 @@ class LinkPage(Struct, frozen=True):
     """Links, a page of them."""
 
     links: Annotated[list[LinkAnswer], Meta(description="In the order asked for.")]
-    next_cursor: values.NextCursor | None
+    next_cursor: kinds.NextCursor | None
     total: Annotated[int, Meta(ge=0, description="How many links match on all pages.")]
 
 
@@ -87,7 +87,7 @@ class BulkResults(Struct, frozen=True):
 class TagAnswer(Struct, frozen=True):
     """A tag, with its links and clicks."""
 
-    tag: values.Tag
+    tag: kinds.Tag
     links: Annotated[int, Meta(ge=0, description="How many links have it.")]
     clicks: Annotated[int, Meta(ge=0, description="Clicks of links while they had it.")]
 
@@ -102,13 +102,11 @@ class KeyAnswer(Struct, frozen=True):
     """A key; its secret is in the answer to its creation only."""
 
     id: Annotated[str, Meta(description="Names it in links and calls; tells nothing of it.")]
-    name: values.KeyName
-    scopes: Annotated[tuple[values.Scope, ...], Meta(description="What it may do.")]
-    created_at: values.Made
-    expires_at: Annotated[values.Moment, Meta(description="From then on it is none.")] | None
-    last_used_at: (
-        Annotated[values.Moment, Meta(description="Written once a minute at most.")] | None
-    )
+    name: kinds.KeyName
+    scopes: Annotated[tuple[kinds.Scope, ...], Meta(description="What it may do.")]
+    created_at: kinds.Made
+    expires_at: Annotated[kinds.Moment, Meta(description="From then on it is none.")] | None
+    last_used_at: Annotated[kinds.Moment, Meta(description="Written once a minute at most.")] | None
     key: Annotated[str | UnsetType, Meta(description="The secret.")] = UNSET
 
 
@@ -121,25 +119,25 @@ class KeyList(Struct, frozen=True):
 class ClickCounts(Struct, frozen=True):
     """Clicks of a range."""
 
-    clicks: values.Clicks
-    visitors: values.Visitors | None = None
-    bots: values.Bots | None = None
+    clicks: kinds.Clicks
+    visitors: kinds.Visitors | None = None
+    bots: kinds.Bots | None = None
 
 
 class IntervalCounts(Struct, frozen=True):
     """Clicks of an hour, day, week or month."""
 
-    start: Annotated[values.Moment, Meta(description="When it begins.")]
-    clicks: values.Clicks
-    visitors: values.Visitors | None = None
-    bots: values.Bots | None = None
+    start: Annotated[kinds.Moment, Meta(description="When it begins.")]
+    clicks: kinds.Clicks
+    visitors: kinds.Visitors | None = None
+    bots: kinds.Bots | None = None
 
 
 class StatsAnswer(Struct, frozen=True, rename={"start": "from", "end": "to"}):
     """Clicks by interval."""
 
-    start: Annotated[values.Moment, Meta(description="Where the answered range begins.")]
-    end: Annotated[values.Moment, Meta(description="Where it ends; not included.")]
+    start: Annotated[kinds.Moment, Meta(description="Where the answered range begins.")]
+    end: Annotated[kinds.Moment, Meta(description="Where it ends; not included.")]
     interval: Annotated[
         str, Meta(description="How time is cut.", extra_json_schema={"enum": list(INTERVALS)})
     ]

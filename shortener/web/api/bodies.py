@@ -15,8 +15,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shortener.errors import Invalid
-from shortener.web.api import values
-from shortener.web.api.values import MAX_TAG, MAX_TAGS, MAX_TITLE
+from shortener.web.api import kinds
+from shortener.web.api.kinds import MAX_TAG, MAX_TAGS, MAX_TITLE
 from shortener.web.passwords import MAX_PASSWORD, Password
 
 MAX_BULK = 1_000  # links in one request
@@ -29,25 +29,25 @@ T = TypeVar("T")
 class LinkChange(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What to change of a link: what is left out stays, null is the default."""
 
-    url: values.Url | UnsetType = UNSET
-    title: values.Title | UnsetType | None = UNSET
-    tags: values.Tags | UnsetType | None = UNSET
-    starts_at: values.Starts | UnsetType | None = UNSET
-    expires_at: values.Expires | UnsetType | None = UNSET
-    expired_url: values.ExpiredUrl | UnsetType | None = UNSET
-    redirect_status: values.Status | UnsetType | None = UNSET
-    forward_query: values.ForwardQuery | UnsetType | None = UNSET
-    max_clicks: values.MaxClicks | UnsetType | None = UNSET
-    password: values.Password | UnsetType | None = UNSET
+    url: kinds.Url | UnsetType = UNSET
+    title: kinds.Title | UnsetType | None = UNSET
+    tags: kinds.Tags | UnsetType | None = UNSET
+    starts_at: kinds.Starts | UnsetType | None = UNSET
+    expires_at: kinds.Expires | UnsetType | None = UNSET
+    expired_url: kinds.ExpiredUrl | UnsetType | None = UNSET
+    redirect_status: kinds.Status | UnsetType | None = UNSET
+    forward_query: kinds.ForwardQuery | UnsetType | None = UNSET
+    max_clicks: kinds.MaxClicks | UnsetType | None = UNSET
+    password: kinds.Password | UnsetType | None = UNSET
 
 
 class NewLink(LinkChange, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a new link should be: `url` alone is needed."""
 
-    url: values.Url
-    code: values.Code | UnsetType | None = UNSET
-    code_length: values.CodeLength | UnsetType | None = UNSET
-    domain: values.Domain | UnsetType | None = UNSET
+    url: kinds.Url
+    code: kinds.Code | UnsetType | None = UNSET
+    code_length: kinds.CodeLength | UnsetType | None = UNSET
+    domain: kinds.Domain | UnsetType | None = UNSET
     find_existing: Annotated[
         bool,
         Meta(
@@ -66,7 +66,7 @@ class NewLinks(Struct, frozen=True, forbid_unknown_fields=True):
             min_length=1,
             max_length=MAX_BULK,
             description="One or more, made in this order.",
-            extra_json_schema=values.each_of("NewLink"),
+            extra_json_schema=kinds.each_of("NewLink"),
         ),
     ]
 
@@ -74,13 +74,13 @@ class NewLinks(Struct, frozen=True, forbid_unknown_fields=True):
 class TagName(Struct, frozen=True, forbid_unknown_fields=True):
     """Another name for a tag."""
 
-    tag: values.Tag
+    tag: kinds.Tag
 
 
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
     """What a new key should be."""
 
-    name: values.KeyName
+    name: kinds.KeyName
     scopes: Annotated[
         list[Literal["links:read", "links:write", "stats:read", "admin"]],
         Meta(

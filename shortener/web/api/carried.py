@@ -15,7 +15,7 @@ from shortener.errors import Invalid
 from shortener.link import Arrival, Wish
 from shortener.portions import Portion
 from shortener.transfer import Exported, Incoming, Whole, arrival
-from shortener.web.api import bodies, values
+from shortener.web.api import bodies, kinds
 from shortener.web.api.answers import time_text
 from shortener.web.api.wishes import Wishes
 
@@ -62,7 +62,7 @@ class SiteRecord(Struct, frozen=True, tag="site", tag_field="type", forbid_unkno
 class TagRecord(Struct, frozen=True, tag="tag", tag_field="type", forbid_unknown_fields=True):
     """The statistics of a tag."""
 
-    tag: values.Tag
+    tag: kinds.Tag
     statistics: Statistics
 
 
@@ -87,7 +87,7 @@ class LinkRecord(
         Annotated[str, Meta(max_length=64, description="The id of the key that made it.")]
         | UnsetType
     ) = UNSET
-    has_password: values.HasPassword = False
+    has_password: kinds.HasPassword = False
     password_hash: Hash | UnsetType = UNSET
     uses: Uses = 0
     statistics: Statistics = msgspec.field(default_factory=dict)
@@ -96,22 +96,22 @@ class LinkRecord(
 class ExportedLink(Struct, frozen=True, kw_only=True, tag="link", tag_field="type"):
     """A link as an export has it: all there is about it, statistics included."""
 
-    code: values.Code
-    domain: values.Domain | None
-    url: values.Url
-    title: values.Title | None
-    tags: values.ShownTags
-    redirect_status: values.ShownStatus
-    forward_query: values.ForwardQuery
-    created_at: values.Made
-    updated_at: Annotated[values.Moment, Meta(description="When it was changed last.")] | None
-    created_by: values.Maker
-    starts_at: values.ShownStarts | None
-    expires_at: values.ShownExpires | None
-    expired_url: values.ExpiredUrl | None
-    max_clicks: values.MaxClicks | None
+    code: kinds.Code
+    domain: kinds.Domain | None
+    url: kinds.Url
+    title: kinds.Title | None
+    tags: kinds.ShownTags
+    redirect_status: kinds.ShownStatus
+    forward_query: kinds.ForwardQuery
+    created_at: kinds.Made
+    updated_at: Annotated[kinds.Moment, Meta(description="When it was changed last.")] | None
+    created_by: kinds.Maker
+    starts_at: kinds.ShownStarts | None
+    expires_at: kinds.ShownExpires | None
+    expired_url: kinds.ExpiredUrl | None
+    max_clicks: kinds.MaxClicks | None
     uses: Uses
-    has_password: values.HasPassword
+    has_password: kinds.HasPassword
     password_hash: Hash | UnsetType = UNSET
     statistics: Statistics
 
@@ -123,7 +123,7 @@ class ExportPage(Struct, frozen=True):
     """Records for the lines of a file; the first page begins with what the export is."""
 
     records: Annotated[list[Record], Meta(description="One for each line.")]
-    next_cursor: values.NextCursor | None
+    next_cursor: kinds.NextCursor | None
 
 
 class Import(Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,7 +134,7 @@ class Import(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             max_length=MAX_RECORDS,
             description="What to bring in; statistics need the export they are from.",
-            extra_json_schema=values.each_of("LinkRecord", "SiteRecord", "TagRecord"),
+            extra_json_schema=kinds.each_of("LinkRecord", "SiteRecord", "TagRecord"),
         ),
     ]
     export: (

@@ -10,7 +10,7 @@ from shortener.web.api import answers, bodies, examples
 from shortener.web.api.access import Access, reply
 from shortener.web.api.answers import KeyAnswer, KeyList
 from shortener.web.api.described import Reply, described
-from shortener.web.api.values import MAX_KEY_NAME
+from shortener.web.api.kinds import MAX_KEY_NAME
 
 
 def blueprint(access: Access, accounts: Accounts) -> Blueprint:

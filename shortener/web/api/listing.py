@@ -12,9 +12,9 @@ from msgspec import UNSET
 from shortener.errors import Invalid
 from shortener.filters import Position, Question, Sort
 from shortener.web.api import bodies
+from shortener.web.api.kinds import MAX_TAG, MAX_TAGS
 from shortener.web.api.parameters import CURSOR, TEXT, TIME, Parameter, line, one_of, whole
 from shortener.web.api.queries import Query
-from shortener.web.api.values import MAX_TAG, MAX_TAGS
 from shortener.web.domains import Domains
 
 MAX_LIMIT = 200

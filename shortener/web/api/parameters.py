@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from shortener.codes import MAX_ALIAS
 from shortener.targets import MAX_URL
-from shortener.web.api.values import MAX_TAG
+from shortener.web.api.kinds import MAX_TAG
 
 MAX_REPETITION = 255  # characters of an Idempotency-Key
 
