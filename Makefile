@@ -23,6 +23,7 @@ check: .venv/development ## formatting, lint, types
 
 bench: .venv/development ## redirects and creations against plain Flask; memory; start
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks lists
 	@$(BIN)/python -m benchmarks memory
 	@$(BIN)/python -m benchmarks start
 

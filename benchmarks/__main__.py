@@ -12,7 +12,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import arguments, comparison, memory, start
+from benchmarks import arguments, comparison, lists, memory, start
 from benchmarks.client import Wrong
 from benchmarks.contenders import NotStarted
 from benchmarks.report import say
@@ -25,7 +25,7 @@ FAILURES = (
     *(LoadError, NotStarted, Wrong, StartError, ConfigError),
     *(OSError, http.client.HTTPException, StoreError),  # no answer where there was one before
 )
-MEASURES = {"memory": memory, "start": start}
+MEASURES = {"lists": lists, "memory": memory, "start": start}
 
 
 def main() -> int:

@@ -54,6 +54,14 @@ class Client:
             raise Wrong(f"creating a link was answered with {answer.status}: {body[:200]!r}")
         return str(json.loads(body)["code"])
 
+    def post(self, path: str, body: bytes) -> Any:
+        """A JSON document for one sent with the API key.  Raises `Wrong` for any status but 200."""
+        headers = self._authorization | {"Content-Type": "application/json"}
+        answer, content = self._ask("POST", path, body, headers)
+        if answer.status != 200:
+            raise Wrong(f"POST {path} was answered with {answer.status}: {content[:200]!r}")
+        return json.loads(content)
+
     def follow(self, code: str) -> tuple[int, str | None]:
         """Status and `Location` of a visit to `code`."""
         answer, _ = self._ask("GET", f"/{code}")

@@ -5,7 +5,8 @@ A module imports only from rows above its own (`tests/test_architecture.py` hold
 row 1  config       settings, parsed and checked once     errors     what can go wrong, with status
        journal      the click journal: append, rotate     segments   the same files, read
        children     processes that die with us            data_dir   the directory, its lock
-       status       what the aggregator reports          gauges     counters of all processes
+       status       what the aggregator reports           gauges     counters of all processes
+       access_log   a line a request, if wanted           values     how settings are read
 row 2  keys         every Redis key, in one table         codes      number -> code; alias rules
        targets      where a link may point                cells      the hour and day of a click
        connections  Redis clients from one URL            intervals  hours and days of a zone
@@ -19,7 +20,7 @@ row 3  site         what is fixed at the first start      link       what a link
        stats        ask about clicks                      limits     how often is too often
        accounts     API keys and scopes                   tally      sums of clicks, applied once
        aggregator   tails the journals, tidies up         health     named checks, in words
-       qr           short URLs as QR codes
+       metrics      numbers for Prometheus                qr         short URLs as QR codes
 row 4  web/         everything that knows HTTP
 row 5  app          wires it all on one screen
 row 6  embedded     the private Redis                     server     gunicorn and its worker

@@ -10,71 +10,88 @@ from collections.abc import Callable
 import redis
 from flask import Flask
 
-from shortener import connections, data_dir, site, targets
+from shortener import connections, data_dir, gauges, site, targets
+from shortener.access_log import AccessLog
 from shortener.accounts import Accounts
 from shortener.catalogue import Catalogue
 from shortener.cells import Cells
 from shortener.codes import Codes
 from shortener.config import Settings
+from shortener.gauges import Counters
+from shortener.health import Health
 from shortener.journal import Journal
 from shortener.limits import Limits
 from shortener.links import Links
+from shortener.metrics import Metrics
 from shortener.mint import Mint
 from shortener.portions import Portions
 from shortener.stats import Stats
 from shortener.tags import Tags
 from shortener.transfer import Transfer
-from shortener.web import api, docs, headers, pages, preview, problems
+from shortener.web import api, docs, headers, operations, pages, preview, problems
 from shortener.web import redirect as redirects
 from shortener.web.domains import Domains
 from shortener.web.edge import Edge
+from shortener.web.lookup import Lookup
+from shortener.web.meter import Meter
 from shortener.web.passwords import Passwords
 from shortener.web.records import Records
 from shortener.web.visitor import behind_proxies
 
 
-def create_journal(settings: Settings) -> Journal:
+def create_journal(settings: Settings, counters: Counters) -> Journal:
     """The click journal of this process."""
     host = data_dir.prepare(settings.data_dir)
     limit = settings.journal_limit << 20
-    return Journal(settings.data_dir / "journal", host, settings.journal_sync, limit)
+    return Journal(settings.data_dir / "journal", host, settings.journal_sync, limit, counters)
 
 
-def create_app(settings: Settings | None = None, journal: Journal | None = None) -> Flask:
+def create_meter(settings: Settings) -> Meter:
+    """What counts, and logs if that is wanted, the answers of this process."""
+    counters = Counters(gauges.directory(settings.data_dir))
+    log = AccessLog(settings.access_log) if settings.access_log else None
+    return Meter(counters, log, settings.trusted_proxies)
+
+
+def create_app(
+    settings: Settings | None = None, journal: Journal | None = None, meter: Meter | None = None
+) -> Flask:
     """The Flask application; a store that is away is asked again at need.
 
     Raises `ConfigError` for settings that are wrong or contradict the stored data.
     """
     settings = settings or Settings.load()
-    journal = journal or create_journal(settings)
+    meter = meter or create_meter(settings)
+    counters = meter.counters
+    journal = journal or create_journal(settings, counters)
     store = connections.sync(settings.redis_url)
     links = Links(store)
     domains = _domains(settings)
-    limits = Limits(store, settings.rate_limit)
+    limits = Limits(store, counters, settings.rate_limit)
+    lookup = Lookup(links, domains, limits, settings.case_sensitive)
     reserved: set[str] = set()
 
     app = Flask("shortener.web", static_url_path="/-/static")
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
     app.url_map.merge_slashes = False
-    problems.register(app)
+    problems.register(app, counters)
     headers.dress(app)
     pages.prepare(app, domains, settings)
-    app.register_blueprint(pages.blueprint(store, settings))
-    app.register_blueprint(preview.blueprint(links, domains, settings))
-    app.register_blueprint(api.blueprint(_parts(store, limits, settings, domains, reserved)))
+    app.register_blueprint(pages.blueprint(settings))
     app.register_blueprint(
-        redirects.blueprint(
-            links,
-            journal,
-            domains,
-            Passwords(limits),
-            settings.case_sensitive,
-            settings.not_found_url,
-            limits,
+        operations.blueprint(
+            Health(store, settings, counters).checks,
+            Metrics(counters, store, settings.data_dir, settings.journal_limit << 20),
         )
     )
+    app.register_blueprint(preview.blueprint(links, lookup, settings))
+    app.register_blueprint(api.blueprint(_parts(store, limits, settings, domains, reserved)))
+    app.register_blueprint(
+        redirects.blueprint(links, journal, lookup, Passwords(limits), settings.not_found_url)
+    )
     app.register_blueprint(docs.blueprint(app, settings.base_url))
-    app.wsgi_app = behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[assignment, method-assign]
+    proxied = behind_proxies(app.wsgi_app, settings.trusted_proxies)
+    app.wsgi_app = meter.around(proxied)  # type: ignore[assignment, method-assign]
     reserved.update(rule.rule.split("/")[1].casefold() for rule in app.url_map.iter_rules())
     return app
 
@@ -107,11 +124,20 @@ def _parts(
 
 def create_edge(settings: Settings) -> Edge:
     """The ASGI application: redirects on the event loop, Flask behind it."""
-    journal = create_journal(settings)
-    flask = create_app(settings, journal)
-    records = Records(connections.for_redirects(settings.redis_url))
+    meter = create_meter(settings)
+    journal = create_journal(settings, meter.counters)
+    flask = create_app(settings, journal, meter)
+    records = Records(connections.for_redirects(settings.redis_url), meter.counters)
     domains = _domains(settings)
-    return Edge(flask, records, journal, domains, settings.case_sensitive, settings.trusted_proxies)
+    return Edge(
+        flask,
+        records,
+        journal,
+        domains,
+        settings.case_sensitive,
+        settings.trusted_proxies,
+        meter,
+    )
 
 
 def _domains(settings: Settings) -> Domains:

@@ -166,8 +166,8 @@ class Catalogue:
             records, place = pipeline.execute()
             if place is None:  # it was deleted just now: read these again, without it
                 continue
-            for link in match.links(record for record in records if record is not None):
-                yield _Entry(link.place, link.name)
+            for card in match.cards(record for record in records if record is not None):
+                yield _Entry(card.place, card.name)
             if len(names) < READ_AT_ONCE:
                 return
             high = f"({int(place)}"

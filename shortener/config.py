@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
+
+from shortener import values
 
 PREFIX = "SHORTENER_"
 CLIENT_NAMES = frozenset({"SERVER", "KEY"})  # read by the command line, not by the server
@@ -20,7 +22,6 @@ CLIENT_NAMES = frozenset({"SERVER", "KEY"})  # read by the command line, not by 
 INJECTED = re.compile(r"PORT(_.*)?|SERVICE_.*")
 
 DEFAULT_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no l, o, 0, 1: they look alike
-REDIRECT_STATUSES = (301, 302, 307, 308)
 
 
 class ConfigError(Exception):
@@ -40,108 +41,7 @@ class Setting(NamedTuple):
     parse: Callable[[str], Any]
 
 
-def _plain(text: str) -> str:
-    return text
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,18}", text) or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}")
-        return text
-
-    return parse
-
-
-def _flag(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError("must be true or false")
-    return text == "true"
-
-
-def _status(text: str) -> int:
-    return int(_one_of(*map(str, REDIRECT_STATUSES))(text))
-
-
-def _base_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http or https URL, such as https://arab.news")
-    if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError("must be a scheme and a host alone, such as https://arab.news")
-    _ = parts.port  # raises ValueError when it is out of range
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    hosts = [host.strip().lower() for host in text.split(",") if host.strip()]
-    for host in hosts:
-        if not re.fullmatch(r"[\w.-]{1,253}|\[[0-9a-f:.]+\]", host):
-            raise ValueError(f"{host} is not a host, such as go.arab.news (without scheme or port)")
-    return tuple(dict.fromkeys(hosts))
-
-
-def _page_url(text: str) -> str:
-    if text and (urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname):
-        raise ValueError("must be an http or https URL")
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("must be written in printable ASCII")
-    return text
-
-
-def _bind(text: str) -> str:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        raise ValueError("must be host:port, such as 127.0.0.1:8000")
-    return text
-
-
-def _redis_url(text: str) -> str:
-    if text and urlsplit(text).scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("must begin with redis://, rediss:// or unix://")
-    _ = urlsplit(text).port  # raises ValueError when it is out of range
-    return text
-
-
-def _timezone(text: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("must be an IANA time zone, such as Asia/Riyadh") from None
-
-
-def _alphabet(text: str) -> str:
-    if len(set(text)) != len(text) or len(text) < 16 or not (text.isascii() and text.isalnum()):
-        raise ValueError("must be at least 16 different ASCII letters and digits")
-    return text
-
-
-def _rate(text: str) -> str:
-    if text != "off" and not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", text):
-        raise ValueError("must be off, or so many a second, minute, hour or day: 600/minute")
-    return "" if text == "off" else text
-
-
-def _secret(text: str) -> str:
-    if text and (len(text) < 16 or len(text) > 128 or not text.isascii() or not text.isprintable()):
-        raise ValueError("must be 16 to 128 printable ASCII characters")
-    return text
-
-
-def _directory(text: str) -> Path:
-    return Path(text).expanduser().absolute()
-
-
-def _setting(default: str, meaning: str, parse: Callable[[str], Any] = _plain) -> Any:
+def _setting(default: str, meaning: str, parse: Callable[[str], Any] = values.plain) -> Any:
     return field(metadata={"default": default, "meaning": meaning, "parse": parse})
 
 
@@ -152,72 +52,79 @@ class Settings:
     base_url: str = _setting(
         "http://127.0.0.1:8000",
         "what short links begin with; its host is the default domain",
-        _base_url,
+        values.base_url,
     )
     domains: tuple[str, ...] = _setting(
-        "", "further hosts of short links, comma separated; ports are ignored", _hosts
+        "", "further hosts of short links, comma separated; ports are ignored", values.hosts
     )
-    bind: str = _setting("127.0.0.1:8000", "host and port to listen on; port 0 takes any", _bind)
+    bind: str = _setting(
+        "127.0.0.1:8000", "host and port to listen on; port 0 takes any", values.bind
+    )
     workers: int = _setting(
-        "0", "gunicorn workers; 0 chooses by the number of processors", _whole(0, 256)
+        "0", "gunicorn workers; 0 chooses by the number of processors", values.whole(0, 256)
     )
     data_dir: Path = _setting(
         "$XDG_DATA_HOME/shortener",
         "embedded Redis, click journals, `admin-key`; `~/.local/share/shortener` without XDG",
-        _directory,
+        values.directory,
     )
     redis_url: str = _setting(
-        "", "`redis://`, `rediss://` or `unix://`; empty: the embedded server", _redis_url
+        "", "`redis://`, `rediss://` or `unix://`; empty: the embedded server", values.redis_url
     )
     redis_server: str = _setting(
         "", "binary of the embedded server; empty: the bundled Valkey, else one on the PATH"
     )
     admin_key: str = _setting(
-        "", "an API key with every scope; empty: one is made at the first start", _secret
+        "", "an API key with every scope; empty: one is made at the first start", values.secret
     )
     code_length: int = _setting(
-        "5", "least number of characters of a code; from 8 on codes are random", _whole(5, 32)
+        "5", "least number of characters of a code; from 8 on codes are random", values.whole(5, 32)
     )
-    code_alphabet: str = _setting(DEFAULT_ALPHABET, "characters codes are made of", _alphabet)
+    code_alphabet: str = _setting(DEFAULT_ALPHABET, "characters codes are made of", values.alphabet)
     code_salt: str = _setting(
         "", "secret that orders the codes; empty: made at the first start and kept in Redis"
     )
     case_sensitive: bool = _setting(
-        "false", "tell `Abc` from `abc`; fixed at the first start", _flag
+        "false", "tell `Abc` from `abc`; fixed at the first start", values.flag
     )
     timezone: ZoneInfo = _setting(
-        "UTC", "whose days statistics keep; fixed at the first start", _timezone
+        "UTC", "whose days statistics keep; fixed at the first start", values.timezone
     )
-    redirect_status: int = _setting("302", "default of new links: 301, 302, 307 or 308", _status)
+    redirect_status: int = _setting(
+        "302", "default of new links: 301, 302, 307 or 308", values.status
+    )
     trusted_proxies: int = _setting(
         "0",
         "how many proxies in front may be believed about the visitor's address, host and scheme",
-        _whole(0, 16),
+        values.whole(0, 16),
     )
     rate_limit: str = _setting(
         "600/minute",
         "requests that make links, by key, a bulk request being one; `off`: any; `admin` is exempt",
-        _rate,
+        values.rate,
     )
     access_log: str = _setting(
         "",
         "where a line of JSON for each request goes: a file, or `-` for the output; empty: nowhere",
+        values.log,
     )
     journal_sync: str = _setting(
         "second",
         "when clicks are forced to the disk: `never`, every `second`, or `always` before the "
         "answer",
-        _one_of("never", "second", "always"),
+        values.one_of("never", "second", "always"),
     )
     journal_limit: int = _setting(
         "4096",
         "most megabytes of click journals on disk; clicks beyond it are counted as dropped",
-        _whole(1, 1_048_576),
+        values.whole(1, 1_048_576),
     )
-    home_url: str = _setting("", "where `/` leads; empty: a plain front page", _page_url)
-    not_found_url: str = _setting("", "where unknown codes lead; empty: a 404 page", _page_url)
+    home_url: str = _setting("", "where `/` leads; empty: a plain front page", values.page_url)
+    not_found_url: str = _setting(
+        "", "where unknown codes lead; empty: a 404 page", values.page_url
+    )
     block_private: bool = _setting(
-        "false", "refuse destinations with loopback, private or link-local addresses", _flag
+        "false", "refuse destinations with loopback, private or link-local addresses", values.flag
     )
 
     @property
@@ -242,14 +149,14 @@ class Settings:
         """
         given = _given(environ)
         _refuse_unknown(given)
-        values: dict[str, Any] = {}
+        parsed: dict[str, Any] = {}
         for setting in SETTINGS:
             text = given.get(setting.name) or _default(setting, environ)
             try:
-                values[setting.name.lower()] = setting.parse(text)
+                parsed[setting.name.lower()] = setting.parse(text)
             except ValueError as error:
                 raise ConfigError(f"{PREFIX}{setting.name}: {error}") from None
-        return cls(**values)
+        return cls(**parsed)
 
 
 SETTINGS: tuple[Setting, ...] = tuple(

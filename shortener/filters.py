@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from shortener.link import PLACE_BITS, Link, decode
+from shortener import keys
+from shortener.link import PLACE_BITS, place
 
 EVERY = "-inf", "+inf"  # all places
 
@@ -51,6 +52,29 @@ class Question(msgspec.Struct, frozen=True):
         return not self.search and self.domain is msgspec.UNSET and len(self.tags) < 2
 
 
+class Card(msgspec.Struct, frozen=True, gc=False):
+    """What of a record is searched: half the work of reading all of it."""
+
+    number: int = msgspec.field(name="n")
+    code: str = msgspec.field(name="c")
+    url: str = msgspec.field(name="u")
+    created: int = msgspec.field(name="at")
+    domain: str | None = msgspec.field(name="d", default=None)
+    title: str | None = msgspec.field(name="t", default=None)
+    tags: tuple[str, ...] = msgspec.field(name="tg", default=())
+
+    @property
+    def place(self) -> int:
+        return place(self.created, self.number)
+
+    @property
+    def name(self) -> str:
+        return keys.name(self.domain, self.code)
+
+
+_read = msgspec.json.Decoder(Card).decode
+
+
 class Match:
     """Whether a link is one that is asked for, beyond what its index says."""
 
@@ -71,18 +95,18 @@ class Match:
             return "/" not in name
         return name.startswith(f"{self._domain}/")
 
-    def links(self, records: Iterable[bytes]) -> Iterator[Link]:
-        """The links that match; most are told by their bytes, the others read."""
+    def cards(self, records: Iterable[bytes]) -> Iterator[Card]:
+        """Those that match; most are told by their bytes, the others read."""
         first, *others = self._escaped
         for record in records:
             whole = record.decode().casefold()
             if first not in whole and not any(text in whole for text in others):
                 continue
-            link = decode(record)
-            if self._has_text(link) and self.has_name(link.name) and self._tags <= set(link.tags):
-                yield link
+            card = _read(record)
+            if self._has_text(card) and self.has_name(card.name) and self._tags <= set(card.tags):
+                yield card
 
-    def _has_text(self, link: Link) -> bool:
+    def _has_text(self, card: Card) -> bool:
         """Whether it is in one of the three; no text has the line end that parts them."""
-        whole = f"{link.code}\n{link.url}\n{link.title or ''}".casefold()
+        whole = f"{card.code}\n{card.url}\n{card.title or ''}".casefold()
         return any(text in whole for text in self._texts)

@@ -68,7 +68,7 @@ def _histogram(name: str, bounds: tuple[int, ...]) -> tuple[str, ...]:
 # Every slot by name; a process adds by place.
 NAMES: tuple[str, ...] = (
     *(f"{kind}_{status}" for kind in KINDS for status in (*STATUSES, OTHER)),
-    *_histogram("redirect_latency", LATENCIES),  # microseconds, redirects that the edge answers
+    *_histogram("redirect_latency", LATENCIES),  # microseconds
     *_histogram("api_latency", LATENCIES),
     *_histogram("batch", BATCHES),  # codes in one read of Redis; its sum is the codes read
     "cache_hits",  # redirects answered from memory because what is there is known to be right
@@ -78,8 +78,9 @@ NAMES: tuple[str, ...] = (
     "clicks_written",
     "clicks_dropped",
     "journal_bytes",  # written, not held
-    "forwarded_untrusted",  # requests with X-Forwarded-For while TRUSTED_PROXIES is 0
-    "forwarded_missing",  # requests with fewer entries in it than TRUSTED_PROXIES
+    "forwarded",  # requests with as many entries in X-Forwarded-For as TRUSTED_PROXIES, or more
+    "forwarded_untrusted",  # requests with any, from a private address, while that is 0
+    "forwarded_missing",  # the others
     "limited_keys",  # requests refused by a limit
     "limited_creation",
     "limited_password",
@@ -97,6 +98,7 @@ CACHE_HITS, CACHE_MISSES = _PLACES["cache_hits"], _PLACES["cache_misses"]
 CACHE_STALE, REDIS_ERRORS = _PLACES["cache_stale"], _PLACES["redis_errors"]
 CLICKS_WRITTEN, CLICKS_DROPPED = _PLACES["clicks_written"], _PLACES["clicks_dropped"]
 JOURNAL_BYTES = _PLACES["journal_bytes"]
+FORWARDED = _PLACES["forwarded"]
 FORWARDED_UNTRUSTED = _PLACES["forwarded_untrusted"]
 FORWARDED_MISSING = _PLACES["forwarded_missing"]
 LIMITED = {name: _PLACES[f"limited_{name}"] for name in ("keys", "creation", "password", "unknown")}
@@ -107,9 +109,12 @@ _UNOPENED = memoryview(b"").cast("q")
 
 
 class Counters:
-    """The counters of this process.  Nothing here ever fails for want of a file."""
+    """The counters of this process; without `directory`, for itself alone.
 
-    def __init__(self, directory: Path) -> None:
+    Nothing here ever fails for want of a file.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
         self._cells, self._file = _UNOPENED, -1
         forget = weakref.WeakMethod(self._forget)
@@ -137,7 +142,7 @@ class Counters:
 
     def read(self) -> dict[str, int]:
         """What all processes have counted, by name."""
-        return read_all(self._directory)
+        return dict.fromkeys(NAMES, 0) if self._directory is None else read_all(self._directory)
 
     def _forget(self) -> None:
         """In a child after a fork: the file is its parent's."""
@@ -145,25 +150,25 @@ class Counters:
 
     def _open(self) -> memoryview:
         try:
-            mapped = self._create()
+            mapped = self._create(self._directory) if self._directory else mmap.mmap(-1, _SIZE)
         except OSError as error:
             log.warning("this process counts for itself alone, metrics lack it: %s", error)
             mapped = mmap.mmap(-1, _SIZE)
         self._cells = memoryview(mapped).cast("q")
         return self._cells
 
-    def _create(self) -> mmap.mmap:
+    def _create(self, directory: Path) -> mmap.mmap:
         """The file of this process: locked before it can be seen, with all the room it needs."""
-        self._directory.mkdir(mode=0o700, exist_ok=True)
-        _refuse_strange(self._directory)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        _refuse_strange(directory)
         name = f"{_LAYOUT}-{os.getpid()}-{secrets.token_hex(4)}"
-        new = self._directory / f"{name}.new"
+        new = directory / f"{name}.new"
         file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             os.posix_fallocate(file, 0, _SIZE)
             mapped = mmap.mmap(file, _SIZE)
-            new.rename(self._directory / f"{name}.counters")
+            new.rename(directory / f"{name}.counters")
         except OSError:
             new.unlink(missing_ok=True)
             os.close(file)

@@ -24,6 +24,8 @@ from pathlib import Path
 
 import msgspec
 
+from shortener import gauges
+
 SEGMENT_BYTES = 32 * 1024 * 1024
 SEGMENT_SECONDS = 15 * 60.0  # addresses are in it: on a quiet site, too, a segment has to end
 FRAME = struct.Struct("<II")  # length and CRC32 of the body that follows
@@ -82,7 +84,15 @@ class Journal:
     made at the first append, so a process that forks afterwards gets a journal of its own.
     """
 
-    def __init__(self, directory: Path, host: str, sync: str, limit: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        host: str,
+        sync: str,
+        limit: int,
+        counters: gauges.Counters | None = None,
+    ) -> None:
+        self._counters = counters or gauges.Counters()
         self._directory, self._host, self._sync, self._limit = directory, host, sync, limit
         self._segment_bytes = min(SEGMENT_BYTES, limit // 16)
         self._lock = threading.Lock()
@@ -104,6 +114,8 @@ class Journal:
                 if self._segment < 0 or self._pid != os.getpid():
                     self._open()
                 self._write(data)
+                self._counters.add(gauges.CLICKS_WRITTEN, len(clicks))
+                self._counters.add(gauges.JOURNAL_BYTES, len(data))
             except OSError as error:
                 self._drop(len(clicks), error)
 
@@ -196,6 +208,7 @@ class Journal:
         if not self._dropped:
             log.error("clicks are being dropped: %s", error)
         self._dropped += clicks
+        self._counters.add(gauges.CLICKS_DROPPED, clicks)
         if self._segment < 0 and time.monotonic() >= self._retry_at:
             self._retry_at = time.monotonic() + RETRY_AFTER
         if self._owner >= 0:

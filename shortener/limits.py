@@ -17,6 +17,8 @@ from limits import RateLimitItem, parse
 from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
+from shortener import gauges
+
 MAX_COUNTED = 50_000  # networks in one worker and window; of more, the first seen are forgotten
 
 
@@ -50,7 +52,8 @@ class Limits:
     A limit that is not there has no end.
     """
 
-    def __init__(self, store: redis.Redis, creation: str = "") -> None:
+    def __init__(self, store: redis.Redis, counters: gauges.Counters, creation: str = "") -> None:
+        self._counters = counters
         rows = LIMITS | ({"creation": Limit(creation, False)} if creation else {})
         storage = RedisStorage("redis://", connection_pool=store.connection_pool)
         self._limiter = SlidingWindowCounterRateLimiter(storage)
@@ -67,6 +70,12 @@ class Limits:
             return self._local[name].hit("/".join(who))
         item = self._shared.get(name)
         return item is None or self._limiter.hit(item, name, *who)
+
+    def refusal(self, name: str, *who: str) -> Standing | None:
+        """How the limit stands for one who is refused, which metrics tell."""
+        self._counters.add(gauges.LIMITED[name])
+        standing = self.standing(name, *who)
+        return None if standing is None else standing._replace(remaining=0)
 
     def standing(self, name: str, *who: str) -> Standing | None:
         """How the limit stands, counting nothing; None when there is none."""

@@ -11,6 +11,14 @@ from shortener.errors import Invalid
 PLACE_BITS = 20  # of a number in a place: two links of one second are so many numbers apart
 
 
+def place(created: int, number: int) -> int:
+    """The place of a link: its second and the last 20 bits of its number.
+
+    Exact as a score in the store (53 bits) until the year 2242.
+    """
+    return created << PLACE_BITS | number % (1 << PLACE_BITS)
+
+
 class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The stored record.  Times are seconds since 1970; what has its default is left out."""
 
@@ -39,12 +47,8 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     @property
     def place(self) -> int:
-        """Where it stands among all links, older ones first; tells it from every other one.
-
-        Its second and the last 20 bits of its number: exact as a score in the store (53 bits)
-        until the year 2242.
-        """
-        return self.created << PLACE_BITS | self.number % (1 << PLACE_BITS)
+        """Where it stands among all links, older ones first; tells it from every other one."""
+        return place(self.created, self.number)
 
     def is_over(self, now: int) -> bool:
         """Whether its time is over at `now` (seconds since 1970)."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 FILE = "aggregator.json"
+MAX_SILENCE = 10.0  # seconds without a sign of life
 
 
 class Status(msgspec.Struct):
@@ -20,6 +21,11 @@ class Status(msgspec.Struct):
     set_aside: int = 0  # clicks in batches that failed twice
     damaged: int = 0  # bytes in journals that were no records
     dropped: int = 0  # clicks that workers could not write down
+
+
+def is_alive(status: Status | None, now: float) -> bool:
+    """Whether an aggregator that wrote this lives, as far as can be told."""
+    return status is not None and abs(now - status.at) <= MAX_SILENCE
 
 
 def read_status(data_dir: Path) -> Status | None:

@@ -4,9 +4,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from shortener import gauges
 from tests.harness import Server
+
+settings.register_profile("house", deadline=None)  # how long an example takes is no behaviour
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def run(*arguments: str, stdin: str = "", **settings: str) -> "subprocess.Comple
 
 
 def start(*arguments: str, **settings: str) -> "subprocess.Popen[str]":
-    """The `shortener` command, with pipes."""
+    """The `shortener` command, with pipes; Ctrl-C reaches it wherever the tests run."""
     return subprocess.Popen(
         [sys.executable, "-m", "shortener", *arguments],
         env=environment(**settings),
@@ -67,6 +67,7 @@ def start(*arguments: str, **settings: str) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # not so in background
     )
 
 

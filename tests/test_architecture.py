@@ -8,7 +8,10 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "shortener"
 ROWS = [
-    {"config", "errors", "journal", "segments", "children", "data_dir", "status", "gauges"},
+    {
+        *("config", "errors", "journal", "segments", "children", "data_dir", "status"),
+        *("gauges", "access_log", "values"),
+    },
     {"keys", "codes", "targets", "cells", "intervals", "connections"},
     {
         "site",
@@ -30,6 +33,7 @@ ROWS = [
         "tally",
         "aggregator",
         "health",
+        "metrics",
         "qr",
     },
     {"web"},
@@ -37,7 +41,9 @@ ROWS = [
     {"embedded", "server", "supervisor", "client", "cli", "__main__"},
 ]
 WITHIN_ROW = {  # the few steps sideways, each with the direction it has
+    "config": {"values"},
     "segments": {"journal"},
+    "journal": {"gauges"},
     "cells": {"keys"},
     "data_dir": {"config"},
     "links": {"link", "url_index"},
@@ -74,6 +80,7 @@ OWNERS = {  # who may use a library
         "accounts",
         "tally",
         "health",
+        "metrics",
         "app",
         "web",
         "embedded",
@@ -83,6 +90,7 @@ OWNERS = {  # who may use a library
     "gunicorn": {"server"},
     "uvicorn_worker": {"server"},
     "limits": {"limits"},
+    "prometheus_client": {"metrics"},
     "segno": {"qr"},
     "click": {"cli"},
     "rich": {"cli"},

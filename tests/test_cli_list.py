@@ -19,8 +19,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> "Server":
     """A server of its own, with many links and a few that filters find."""
     server = Server(tmp_path_factory.mktemp("list") / "data", BASE_URL="https://arab.news")
     server.start()
-    for number in range(LINKS - 3):
-        server.make_link(f"https://example.com/{number}")
+    plain = [{"url": f"https://example.com/{number}"} for number in range(LINKS - 3)]
+    assert server.api("POST", "/links/bulk", json={"links": plain}).status_code == 200
     server.make_link("https://example.com/old", code="old-one", tags=["news", "gulf"])
     server.make_link("https://example.com/t", code="titled", title="[red]Title, «عنوان»")
     server.make_link("https://example.com/new", code="new-one", tags=["news"])

@@ -35,8 +35,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> "Server":
         forward_query=True,
     )
     server.make_link("https://example.com/secret", code="secret", password="tiger")
-    for number in range(1200):
-        server.make_link(f"https://example.com/{number}", code=f"n-{number}")
+    for first in (0, 600):
+        links = [
+            {"url": f"https://example.com/{number}", "code": f"n-{number}"}
+            for number in range(first, first + 600)
+        ]
+        assert server.api("POST", "/links/bulk", json={"links": links}).status_code == 200
     for _ in range(3):
         server.follow("full")
     assert eventually(lambda: server.clicks("full"), lambda clicks: clicks == 3) == 3

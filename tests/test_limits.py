@@ -13,6 +13,7 @@ import pytest
 
 from shortener import connections
 from shortener.embedded import socket_path
+from shortener.gauges import Counters
 from shortener.limits import LIMITS, MAX_COUNTED, Limits
 from tests.harness import Server, private_redis
 
@@ -134,6 +135,16 @@ def test_who_tries_codes_is_stopped(proxied: Server) -> None:
     store.close()
 
 
+def test_previews_are_no_way_around(proxied: Server) -> None:
+    """Codes tried with a + count as codes."""
+    visit = {"X_Forwarded_For": "192.0.2.1"}
+    tried = Counter(proxied.follow(f"none{n:06d}+", **visit).status_code for n in range(FREE + 5))
+    assert tried == {404: FREE, 429: 5}
+    assert ask(proxied, "192.0.2.1", 2) == {429: 2}
+    code = proxied.make_link()["code"]
+    assert proxied.follow(f"{code}+", **visit).status_code == 200
+
+
 def test_a_network_of_ipv6_counts_as_one(proxied: Server) -> None:
     """Addresses of one /64 share a limit, in whatever spelling; the next /64 has its own."""
     for last in range(FREE // 50):
@@ -177,7 +188,7 @@ def test_what_is_counted_in_a_worker_is_bounded(tmp_path: Path) -> None:
     """Of more networks than there is room for, those seen first are forgotten."""
     redis = private_redis(tmp_path / "data")
     store = connections.sync(redis.url)
-    limits = Limits(store)
+    limits = Limits(store, Counters())
     assert sum(limits.hit("unknown", "first") for _ in range(FREE + 5)) == FREE
     for n in range(MAX_COUNTED):
         assert limits.hit("unknown", str(n))

@@ -224,7 +224,7 @@ def test_two_transparent_colours_are_refused(server: Server) -> None:
 
 def test_a_picture_that_is_too_small_says_what_it_needs(server: Server) -> None:
     """A PNG needs a pixel for each module; as SVG the same size is fine."""
-    code = server.make_link(code="x" * 64)["code"]
+    code = server.make_link(code="qr" * 32)["code"]
     small = {"size": 64, "border": 16, "level": "H"}
     answer = ask(server, code, format="png", **small)
     assert answer.status_code == 422

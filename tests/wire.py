@@ -33,7 +33,7 @@ class Wire:
             threading.Thread(target=self._connect, args=(client,), daemon=True).start()
 
     def _connect(self, client: socket.socket) -> None:
-        with client, socket.create_connection(self._target) as server:
+        with contextlib.suppress(ConnectionRefusedError), client, self._dial() as server:
             fate = [""]  # of the answers on this connection
             asking = threading.Thread(target=self._ask, args=(client, server, fate), daemon=True)
             asking.start()
@@ -42,6 +42,9 @@ class Wire:
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
             asking.join()
+
+    def _dial(self) -> socket.socket:
+        return socket.create_connection(self._target)
 
     def _ask(self, client: socket.socket, server: socket.socket, fate: list[str]) -> None:
         with contextlib.suppress(OSError):

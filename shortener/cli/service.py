@@ -57,15 +57,16 @@ def aggregate() -> None:
 def check(as_json: bool) -> None:
     """Say what is wrong with configuration, Redis, persistence and disk, and how to mend it."""
     from shortener import connections, data_dir, health
+    from shortener.gauges import Counters, directory
 
     settings = Settings.load()
     data_dir.prepare(settings.data_dir)
-    checks = health.check(connections.sync(_redis_url(settings)), settings.data_dir)
+    store, counters = connections.sync(_redis_url(settings)), Counters(directory(settings.data_dir))
+    checks = health.Health(store, settings, counters).checks()
     if as_json:
         print(json.dumps([finding._asdict() for finding in checks], indent=2))
     else:
         console = Console(highlight=False, soft_wrap=True)
-        console.print(f"{_SIGNS['ok']} configuration: short links begin with {settings.base_url}")
         for finding in checks:
             console.print(f"{_SIGNS[finding.status]} {finding.name}: {finding.detail}")
             if finding.mend:

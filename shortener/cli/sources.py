@@ -44,7 +44,7 @@ class SourceError(Exception):
 class _Head(msgspec.Struct):
     """What is looked at of a JSON line; all of it is checked to be JSON."""
 
-    type: str = "link"
+    type: str | None = None
 
 
 Lines = Iterator[Line | Unread]
@@ -85,7 +85,7 @@ def json_lines(file: BinaryIO) -> Lines:
 def _checked(number: int, line: bytes) -> Line | Unread:
     try:
         line.decode()
-        return Line(number, _head(line).type, line)
+        kind = _head(line).type
     except UnicodeDecodeError:
         return Unread(number, "is not UTF-8")
     except msgspec.ValidationError as error:
@@ -93,6 +93,10 @@ def _checked(number: int, line: bytes) -> Line | Unread:
     except (msgspec.DecodeError, RecursionError) as error:
         reason = str(error).removeprefix("JSON is malformed: ")
         return Unread(number, f"is not valid JSON: {reason}")
+    if kind is None:  # written by hand: a link
+        rest = line[1:].lstrip()
+        line = b'{"type":"link"' + (b"" if rest == b"}" else b",") + rest
+    return Line(number, kind or "link", line)
 
 
 def csv_rows(file: io.BufferedReader, ignored: Sequence[str], zone: tzinfo | None) -> Lines:

@@ -6,7 +6,9 @@ records   link records for the edge: coalesced reads, and a cache for when Redis
 visitor   what a request says about its visitor
 redirect  the same redirect under Flask
 preview   where a link leads, on a page
-passwords passwords of links
+lookup    the link that a visitor asks for
+passwords lookup    the link that a visitor asks for
+passwords of links
 domains   which domain a request is for
 api/      /api/v1, a file for each noun
 pages     the front page, errors, files, health

@@ -16,8 +16,10 @@ from shortener.link import Link
 from shortener.redirects import Gated, decide
 from shortener.web.bridge import Bridge, Receive, Scope, Send
 from shortener.web.domains import Domains
+from shortener.web.lookup import LOOKUP
+from shortener.web.meter import Meter
 from shortener.web.records import Records
-from shortener.web.redirect import CACHE_CONTROL, LOOKUP
+from shortener.web.redirect import CACHE_CONTROL
 from shortener.web.visitor import click, host, is_counted, read_headers
 
 _HEADERS = [(b"cache-control", CACHE_CONTROL.encode()), (b"content-length", b"0")]
@@ -35,9 +37,11 @@ class Edge:
         domains: Domains,
         case_sensitive: bool,
         trusted_proxies: int,
+        meter: Meter,
     ) -> None:
         self._bridge = Bridge(flask)
         self._records, self._journal, self._domains = records, journal, domains
+        self._meter = meter
         self._case_sensitive, self._trusted_proxies = case_sensitive, trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,6 +66,7 @@ class Edge:
 
     async def _follow(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         found: Link | Problem | None
+        began = time.perf_counter_ns()
         try:
             found = link = await self._records.find(name)
             at = time.time_ns() // 1_000_000
@@ -76,9 +81,8 @@ class Edge:
             await self._bridge(scope, receive, send, {LOOKUP: problem}, needs_store=False)
             return
         headers = read_headers(scope["headers"], self._trusted_proxies)
+        peer = scope["client"][0] if scope["client"] else ""
         if link is not None and redirect.counted and is_counted(scope["method"], headers):
-            client = scope["client"]
-            peer = client[0] if client else ""
             query = scope["query_string"]
             self._journal.append([click(link, at, headers, query, peer, self._trusted_proxies)])
         location = (b"location", redirect.location.encode())
@@ -89,6 +93,8 @@ class Edge:
         }
         await send(start)
         await send(_EMPTY)
+        method, path = scope["method"], scope["raw_path"]
+        self._meter.redirected(redirect.status, began, method, path, headers, peer)
 
     def _host(self, scope: Scope) -> str:
         headers = read_headers(scope["headers"], self._trusted_proxies)
@@ -107,3 +113,4 @@ class Edge:
     def _close(self) -> None:
         self._bridge.close()
         self._journal.close()
+        self._meter.close()

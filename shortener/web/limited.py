@@ -22,5 +22,5 @@ def refused(problem: Problem, standing: Standing | None) -> Problem:
     """The problem, with when to come back."""
     if standing is not None:
         problem.retry_after = standing.reset
-        problem.headers = fields(standing._replace(remaining=0))
+        problem.headers = fields(standing)
     return problem

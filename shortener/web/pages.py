@@ -1,14 +1,11 @@
-"""Pages and files that are not links: the front page, the table of errors, health."""
+"""Pages and files that are not links: the front page, the table of errors."""
 
 import hashlib
 from pathlib import Path
 
-import msgspec
-import redis
 from flask import Blueprint, Flask, Response, render_template, request
 from werkzeug.routing import BaseConverter
 
-from shortener import health
 from shortener.config import Settings
 from shortener.errors import PROBLEMS
 from shortener.web.domains import Domains
@@ -27,8 +24,8 @@ ON_BEHALF_OF_PEOPLE = (
 )
 
 
-def blueprint(store: redis.Redis, settings: Settings) -> Blueprint:
-    """`/`, `/robots.txt`, `/-/errors`, `/-/health`, `/-/ready`."""
+def blueprint(settings: Settings) -> Blueprint:
+    """`/`, `/robots.txt`, `/-/errors`."""
     views = Blueprint("pages", __name__)
 
     @views.get("/")
@@ -49,27 +46,6 @@ def blueprint(store: redis.Redis, settings: Settings) -> Blueprint:
     @views.get("/-/errors")
     def errors() -> Response:
         return Response(render_template("errors.html", errors=PROBLEMS))
-
-    @views.get("/-/health")
-    def alive() -> Response:
-        return _json({"status": "ok"}, 200)
-
-    @views.get("/-/ready")
-    def ready() -> Response:
-        checks = health.check(store, settings.data_dir)
-        status = health.overall(checks)
-        body = {
-            "status": status,
-            "checks": {
-                check.name: {
-                    "status": check.status,
-                    "detail": check.detail,
-                    "mend": check.mend or None,
-                }
-                for check in checks
-            },
-        }
-        return _json(body, 503 if status == "failed" else 200)
 
     return views
 
@@ -108,9 +84,3 @@ def _version(static: Path) -> str:
     for path in sorted(static.iterdir()):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
-
-
-def _json(body: object, status: int) -> Response:
-    response = Response(msgspec.json.encode(body), status, mimetype="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    return response

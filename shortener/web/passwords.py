@@ -42,7 +42,7 @@ class Passwords:
         who = (str(link.number), network(visitor))
         standing = self._limits.standing("password", *who)
         if standing is not None and not standing.remaining:
-            raise refused(TooManyTries(), standing)
+            raise refused(TooManyTries(), self._limits.refusal("password", *who))
         given = password[:MAX_PASSWORD]
         if not Password(given).matches(link.password):
             self._limits.hit("password", *who)

@@ -13,14 +13,13 @@ import msgspec
 from flask import Blueprint, Response, render_template, request
 
 from shortener import qr, targets
-from shortener.codes import looks_like_code, normalise
 from shortener.config import Settings
-from shortener.errors import LinkExpired, LinkNotFound, LinkUsedUp, Problem
+from shortener.errors import LinkExpired, LinkUsedUp, Problem
 from shortener.link import Link
 from shortener.links import Links
 from shortener.redirects import lead, over
 from shortener.web.api.answers import time_text
-from shortener.web.domains import Domains
+from shortener.web.lookup import Lookup
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -34,13 +33,13 @@ class Facts(msgspec.Struct, frozen=True):
     expires_at: str | None
 
 
-def blueprint(links: Links, domains: Domains, settings: Settings) -> Blueprint:
+def blueprint(links: Links, lookup: Lookup, settings: Settings) -> Blueprint:
     """`GET /{code}+`: a page, or JSON for who prefers that."""
     views = Blueprint("preview", __name__)
 
     @views.get("/<code>+")
     def preview(code: str) -> Response:
-        link = _find(code)
+        link = lookup.find(code)
         _check(link, time.time_ns() // 1_000_000)
         offered = ["text/html", "application/json"]
         wants_json = request.accept_mimetypes.best_match(offered) == "application/json"
@@ -49,13 +48,6 @@ def blueprint(links: Links, domains: Domains, settings: Settings) -> Blueprint:
         response.headers["Cache-Control"] = "private, no-store"
         response.vary.add("Accept")
         return response
-
-    def _find(code: str) -> Link:
-        code = normalise(code, settings.case_sensitive)
-        name = domains.name(request.headers.get("Host", ""), code)
-        if name is None or not looks_like_code(code):
-            raise LinkNotFound
-        return links.get(name)
 
     def _check(link: Link, now: int) -> None:
         """Raises the problem of a link that leads nowhere at `now` (milliseconds since 1970)."""

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from shortener import connections, errors
 from shortener.errors import FieldError, Problem
+from shortener.gauges import REDIS_ERRORS, Counters
 
 PROBLEM = "shortener.problem"  # in the WSGI environment
 
@@ -45,8 +46,13 @@ _BY_STATUS: dict[int, type[Problem]] = {
 }
 
 
-def register(app: Flask) -> None:
-    """Render every error of `app` here."""
+def register(app: Flask, counters: Counters) -> None:
+    """Render every error of `app` here; count those of the store."""
+
+    def _store(error: Exception) -> Response:
+        counters.add(REDIS_ERRORS)
+        return render(errors.StoreAway()) if connections.is_away(error) else _internal(error)
+
     app.register_error_handler(Problem, render)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(connections.StoreError, _store)
@@ -119,12 +125,6 @@ def _http(error: HTTPException) -> Response:
     if allowed is not None:
         response.headers["Allow"] = allowed
     return response
-
-
-def _store(error: Exception) -> Response:
-    if connections.is_away(error):
-        return render(errors.StoreAway())
-    return _internal(error)
 
 
 def _internal(error: Exception) -> Response:

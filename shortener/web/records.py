@@ -17,6 +17,7 @@ import redis.asyncio
 
 from shortener import connections, keys
 from shortener.errors import Internal, StoreAway
+from shortener.gauges import BATCH, CACHE_MISSES, CACHE_STALE, REDIS_ERRORS, Counters
 from shortener.link import Link, decode
 
 MAX_REMEMBERED = 50_000  # links of a worker; about 1 kB each
@@ -36,8 +37,8 @@ class _Remembered(NamedTuple):
 class Records:
     """Reads records for one event loop."""
 
-    def __init__(self, store: redis.asyncio.Redis) -> None:
-        self._store = store
+    def __init__(self, store: redis.asyncio.Redis, counters: Counters) -> None:
+        self._store, self._counters = store, counters
         self._waiting: dict[str, asyncio.Future[Link | None]] = {}
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
         self._reader: asyncio.Task[None] | None = None
@@ -77,10 +78,13 @@ class Records:
                     async with asyncio.timeout(connections.REDIRECT_TIMEOUT):
                         records = await self._store.mget(names)
                 except (connections.StoreError, TimeoutError, OSError):
+                    self._counters.add(REDIS_ERRORS)
                     self._away = True
                     self._answer_from_memory(batch)
                     self._answer_from_memory(self._take())
                     break
+                self._counters.observe(BATCH, len(batch))
+                self._counters.add(CACHE_MISSES, len(batch))
                 self._answer(batch, cast("list[bytes | None]", records))
         finally:
             self._reader = asyncio.create_task(self._probe()) if self._away else None
@@ -118,6 +122,7 @@ class Records:
             if future.done():
                 continue
             if known and known.read_at >= oldest and not known.link.is_gated:
+                self._counters.add(CACHE_STALE)
                 future.set_result(known.link)
             else:
                 future.set_exception(StoreAway())

@@ -1,48 +1,40 @@
 """The redirect under Flask: for hosts without the event loop, for its pages, and for its gates.
 
-The same decision as on the edge.  When the edge was asked first, its finding comes along in the
-WSGI environment under `LOOKUP`: the link, None for an unknown code, or the problem it met.
+The same decision as on the edge.  When the edge was asked first, its finding comes along: the link,
+None for an unknown code, or the problem it met.
 """
 
-import contextlib
 import time
 
 import msgspec
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from shortener.codes import looks_like_code, normalise
 from shortener.errors import (
     LinkNotFound,
     LinkUsedUp,
-    Problem,
     StoreAway,
     TooManyTries,
     WrongPassword,
 )
 from shortener.journal import Journal
-from shortener.limits import Limits
 from shortener.link import Link
 from shortener.links import Links
 from shortener.redirects import Gated, Redirect, decide, lead, over
-from shortener.web.domains import Domains
 from shortener.web.headers import POLICY
-from shortener.web.limited import refused
+from shortener.web.lookup import Lookup
 from shortener.web.passwords import Passwords
-from shortener.web.visitor import Headers, click, is_ahead, is_counted, network
+from shortener.web.visitor import Headers, click, is_ahead, is_counted
 
-LOOKUP = "shortener.lookup"
 CACHE_CONTROL = "private, no-store"  # a cached redirect is a click nobody sees
 
 
 def blueprint(
     links: Links,
     journal: Journal,
-    domains: Domains,
+    lookup: Lookup,
     passwords: Passwords,
-    case_sensitive: bool,
     not_found_url: str,
-    limits: Limits,
 ) -> Blueprint:
     """`GET /{code}`, and `POST` where a link asks for a password."""
     views = Blueprint("redirect", __name__)
@@ -51,7 +43,7 @@ def blueprint(
     def follow(code: str) -> Response:
         at, headers = time.time_ns() // 1_000_000, _headers()
         try:
-            link = _find(links, domains, limits, normalise(code, case_sensitive))
+            link = lookup.find(code)
             redirect = decide(link, at, request.query_string)
         except LinkNotFound:
             if not_found_url:
@@ -69,7 +61,7 @@ def blueprint(
     def enter(code: str) -> Response:
         """The password form comes back: 303, so that the password goes no further."""
         at, headers = time.time_ns() // 1_000_000, _headers()
-        link = _find(links, domains, limits, normalise(code, case_sensitive))
+        link = lookup.find(code)
         redirect = lead(link, at, request.query_string)
         if link.password is None:
             raise MethodNotAllowed(["GET", "HEAD", "OPTIONS"])
@@ -103,31 +95,6 @@ def blueprint(
         journal.append([msgspec.structs.replace(visit, used=used) if used else visit])
 
     return views
-
-
-def _find(links: Links, domains: Domains, limits: Limits, code: str) -> Link:
-    """The link that the edge found, or the one with this normalised code on the asked domain.
-
-    Raises `LinkNotFound`, or `TooManyTries` for who has asked for too many codes that are none;
-    codes that are, work for them as ever.
-    """
-    if LOOKUP in request.environ:
-        found: Link | Problem | None = request.environ[LOOKUP]
-        if isinstance(found, Problem):
-            raise found
-        if found is not None:
-            return found
-    elif not looks_like_code(code):
-        raise LinkNotFound
-    else:
-        name = domains.name(request.headers.get("Host", ""), code)
-        if name is not None:
-            with contextlib.suppress(LinkNotFound):
-                return links.get(name)
-    visitor = network(request.remote_addr or "")
-    if not limits.hit("unknown", visitor):
-        raise refused(TooManyTries(), limits.standing("unknown", visitor))
-    raise LinkNotFound
 
 
 def _headers() -> dict[bytes, bytes]:

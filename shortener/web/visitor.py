@@ -53,11 +53,24 @@ def is_ahead(headers: Headers) -> bool:
     return ahead.lower().startswith((b"prefetch", b"preview"))
 
 
+def is_private(headers: Headers) -> bool:
+    """Whether the visitor asks not to be tracked."""
+    return headers.get(b"dnt") == b"1" or headers.get(b"sec-gpc") == b"1"
+
+
+def is_local(address: str) -> bool:
+    """Whether an address is of this machine or a private network, as a proxy's; "" is a socket."""
+    try:
+        return not address or ipaddress.ip_address(address).is_private
+    except ValueError:
+        return False
+
+
 def click(
     link: Link, at: int, headers: Headers, query: bytes, peer: str, trusted_proxies: int
 ) -> Click:
     """The click of a visitor who was sent to `link` at `at` (milliseconds since 1970)."""
-    if headers.get(b"dnt") == b"1" or headers.get(b"sec-gpc") == b"1":
+    if is_private(headers):
         return Click(at, link.number, link.name, link.tags, "", "", "", "", _NONE, True)
     return Click(
         at,

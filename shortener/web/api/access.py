@@ -55,7 +55,7 @@ class Access:
         visitor = network(request.remote_addr or "")
         standing = self._limits.standing("keys", visitor)
         if standing is not None and not standing.remaining and not self._accounts.knows(key):
-            raise refused(TooManyTries(), standing)
+            raise refused(TooManyTries(), self._limits.refusal("keys", visitor))
         try:
             return self._accounts.authenticate(key, now)
         except Unauthorized:
@@ -75,9 +75,9 @@ class Access:
                 return view(*args, **kwargs)
             identity = account().id
             allowed = self._limits.hit("creation", identity)
-            standing = self._limits.standing("creation", identity)
             if not allowed:
-                raise refused(RateLimited(), standing)
+                raise refused(RateLimited(), self._limits.refusal("creation", identity))
+            standing = self._limits.standing("creation", identity)
             if standing is not None:
                 after_this_request(partial(_tell, standing))
             return view(*args, **kwargs)

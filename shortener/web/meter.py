@@ -1,0 +1,124 @@
+"""The meter: every answer is counted, and logged when that is switched on.
+
+The event loop tells it of the redirects that it answers; everything else passes through it as a
+WSGI application.  What is counted has few and fixed names: the kind of request and its status,
+never a code or a path, which strangers choose.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from shortener.access_log import AccessLog, Answered
+from shortener.gauges import (
+    API_LATENCY,
+    FORWARDED,
+    FORWARDED_MISSING,
+    FORWARDED_UNTRUSTED,
+    REDIRECT_LATENCY,
+    REQUESTS,
+    Counters,
+)
+from shortener.web.visitor import Headers, address, is_local, is_private
+
+_OPERATIONS = ("/-/health", "/-/ready", "/-/metrics")
+
+
+class Meter:
+    """Counts the answers of this process; `log` is None when it is off."""
+
+    def __init__(self, counters: Counters, log: AccessLog | None, trusted_proxies: int) -> None:
+        self.counters, self._log, self._trusted_proxies = counters, log, trusted_proxies
+
+    def redirected(
+        self, status: int, began: int, method: str, path: bytes, headers: Headers, peer: str
+    ) -> None:
+        """The event loop has answered a redirect that it began at `began` (`perf_counter_ns`)."""
+        took = (time.perf_counter_ns() - began) // 1000
+        self.counters.add(REQUESTS["redirect"][status])
+        self.counters.observe(REDIRECT_LATENCY, took)
+        if self._log is not None:
+            who = "" if is_private(headers) else address(headers, peer, self._trusted_proxies)
+            text = path.decode("latin-1")
+            answered = Answered(time.time(), "redirect", method, text, status, 0, took, who)
+            self._log.add(answered)
+
+    def around(self, application: WSGIApplication) -> WSGIApplication:
+        """The application, metered.  How long it took is until its answer begins."""
+
+        def metered(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+            began, peer = time.perf_counter_ns(), environ.get("REMOTE_ADDR", "")
+            answer: list[int | None] = [500, None]
+
+            def started(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+                answer[:] = [int(status[:3]), _size(headers)]
+                return start(status, headers, *more)
+
+            parts = application(environ, started)
+            took = (time.perf_counter_ns() - began) // 1000
+            status, size = answer
+            self._note(environ, status or 500, size, took, peer)
+            return parts
+
+        return metered
+
+    def close(self) -> None:
+        """Write what the log still holds."""
+        if self._log is not None:
+            self._log.close()
+
+    def _note(
+        self, environ: WSGIEnvironment, status: int, size: int | None, took: int, peer: str
+    ) -> None:
+        kind = kind_of(environ["PATH_INFO"])
+        self.counters.count(kind, status)
+        if kind == "api":
+            self.counters.observe(API_LATENCY, took)
+        elif kind == "redirect" and 300 <= status < 400:
+            self.counters.observe(REDIRECT_LATENCY, took)
+        if kind != "operations":
+            self._note_proxies(environ.get("HTTP_X_FORWARDED_FOR"), peer)
+        if self._log is not None:
+            private = "1" in (environ.get("HTTP_DNT"), environ.get("HTTP_SEC_GPC"))
+            answered = Answered(
+                time.time(),
+                kind,
+                environ["REQUEST_METHOD"],
+                quote(environ["PATH_INFO"].encode("latin-1")),
+                status,
+                size,
+                took,
+                "" if private else environ["REMOTE_ADDR"],
+            )
+            self._log.add(answered)
+
+    def _note_proxies(self, forwarded: str | None, peer: str) -> None:
+        """Whether TRUSTED_PROXIES seems right; health tells.  From afar, a header is an invention:
+        only what comes from a private address, as a proxy does, says something."""
+        entries = 0 if forwarded is None else forwarded.count(",") + 1
+        if self._trusted_proxies and entries >= self._trusted_proxies:
+            self.counters.add(FORWARDED)
+        elif not self._trusted_proxies and entries and is_local(peer):
+            self.counters.add(FORWARDED_UNTRUSTED)
+        else:
+            self.counters.add(FORWARDED_MISSING)
+
+
+def kind_of(path: str) -> str:
+    """Which of `gauges.KINDS` a request is."""
+    if path.startswith("/api/"):
+        return "api"
+    if path.startswith("/-/"):
+        if path in _OPERATIONS:
+            return "operations"
+        return "static" if path.startswith("/-/static/") else "page"
+    if path == "/" or "." in path or path.endswith("+"):
+        return "page"
+    return "redirect"
+
+
+def _size(headers: list[tuple[str, str]]) -> int | None:
+    found = next((value for name, value in headers if name.lower() == "content-length"), "")
+    return int(found) if found.isdecimal() else None
