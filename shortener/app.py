@@ -111,7 +111,7 @@ def _parts(
     stats, catalogue = Stats(store, cells), Catalogue(store, links)
     mint = Mint(store, links, _codes(store, settings), settings.code_length)
     tags = Tags(store, links, stats)
-    transfer = Transfer(links, catalogue, mint, tags, Portions(store))
+    transfer = Transfer(links, catalogue, mint, tags, Portions(store), lambda: site.identity(store))
     accounts = Accounts(store, settings.admin_key)
     return api.Parts(
         links,

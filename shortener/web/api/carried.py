@@ -47,6 +47,14 @@ class ExportRecord(Struct, frozen=True, kw_only=True, tag="export", tag_field="t
     """What the records after it are."""
 
     id: Identity
+    site: Annotated[
+        str,
+        Meta(
+            max_length=64,
+            description="Names the site that it is of, whose statistics of site and tags are "
+            "added once, and never to itself.",
+        ),
+    ] = ""
     version: Annotated[Literal[1], Meta(description="The version of these records.")] = 1
     at: Annotated[str, Meta(description="When it was made.")]
     timezone: Annotated[str, Meta(description="Whose days the statistics keep.")]

@@ -72,6 +72,7 @@ def blueprint(access: Access, transfer: Transfer, wishes: Wishes, settings: Sett
         request.max_content_length = MAX_IMPORT
         body = carried.read(request.get_data())
         export = "" if body.export is None else body.export.id
+        source = export if body.export is None else body.export.site or export
         if body.export is not None and body.export.timezone != settings.timezone.key:
             raise Invalid.field(
                 "export.timezone",
@@ -89,7 +90,7 @@ def blueprint(access: Access, transfer: Transfer, wishes: Wishes, settings: Sett
             if isinstance(found, Incoming):
                 incoming[index] = found
             else:
-                transfer.add_whole(found, export)
+                transfer.add_whole(found, source)
         made = transfer.add_links(list(incoming.values()), export, account().id, now)
         outcomes = dict(zip(incoming, made, strict=True))
         problems |= {i: outcome for i, outcome in outcomes.items() if isinstance(outcome, Problem)}
@@ -107,6 +108,7 @@ def blueprint(access: Access, transfer: Transfer, wishes: Wishes, settings: Sett
     def _header(now: int) -> carried.ExportRecord:
         return carried.ExportRecord(
             id=secrets.token_hex(16),
+            site=transfer.identity(),
             at=time_text(now),
             timezone=settings.timezone.key,
             links=transfer.count(),
