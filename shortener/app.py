@@ -10,11 +10,10 @@ from collections.abc import Callable
 import redis
 from flask import Flask
 
-from shortener import connections, data_dir, gauges, site, targets
+from shortener import connections, counting, data_dir, gauges, keys, site, targets, tracked
 from shortener.access_log import AccessLog
 from shortener.accounts import Accounts
 from shortener.catalogue import Catalogue
-from shortener.cells import Cells
 from shortener.codes import Codes
 from shortener.config import Settings
 from shortener.gauges import Counters
@@ -36,6 +35,7 @@ from shortener.web.lookup import Lookup
 from shortener.web.meter import Meter
 from shortener.web.passwords import Passwords
 from shortener.web.records import Records
+from shortener.web.turn import plain_rest
 from shortener.web.visitor import behind_proxies
 
 
@@ -87,7 +87,14 @@ def create_app(
     app.register_blueprint(preview.blueprint(links, lookup, settings))
     app.register_blueprint(api.blueprint(_parts(store, limits, settings, domains, reserved)))
     app.register_blueprint(
-        redirects.blueprint(links, journal, lookup, Passwords(limits), settings.not_found_url)
+        redirects.blueprint(
+            links,
+            journal,
+            lookup,
+            Passwords(limits),
+            settings.not_found_url,
+            settings.believed_country_header,
+        )
     )
     app.register_blueprint(docs.blueprint(app, settings.base_url))
     proxied = behind_proxies(app.wsgi_app, settings.trusted_proxies)
@@ -100,7 +107,7 @@ def _parts(
     store: redis.Redis, limits: Limits, settings: Settings, domains: Domains, reserved: set[str]
 ) -> api.Parts:
     """What the API is made of."""
-    links, cells = Links(store), Cells(settings.timezone)
+    links, cells = Links(store), counting.cells(settings)
     stats, catalogue = Stats(store, cells), Catalogue(store, links)
     mint = Mint(store, links, _codes(store, settings), settings.code_length)
     tags = Tags(store, links, stats)
@@ -127,7 +134,8 @@ def create_edge(settings: Settings) -> Edge:
     meter = create_meter(settings)
     journal = create_journal(settings, meter.counters)
     flask = create_app(settings, journal, meter)
-    records = Records(connections.for_redirects(settings.redis_url), meter.counters)
+    connect = functools.partial(tracked.connect, settings.redis_url, keys.LINKS)
+    records = Records(connect, plain_rest, settings.link_cache << 20, meter.counters)
     domains = _domains(settings)
     return Edge(
         flask,
@@ -137,6 +145,7 @@ def create_edge(settings: Settings) -> Edge:
         settings.case_sensitive,
         settings.trusted_proxies,
         meter,
+        settings.believed_country_header,
     )
 
 

@@ -93,6 +93,21 @@ class Settings:
     redirect_status: int = _setting(
         "302", "default of new links: 301, 302, 307 or 308", values.status
     )
+    keep_quarters: int = _setting(
+        "35",
+        "days that quarters of an hour are kept, of which hours are made",
+        values.whole(1, 100),
+    )
+    keep_labels: int = _setting(
+        "92",
+        "days that countries, referrers and the like are kept by day",
+        values.whole(1, 400),
+    )
+    keep_days: int = _setting(
+        "800",
+        "days that days are kept, at least as long as the others; months stay",
+        values.whole(1, 3660),
+    )
     trusted_proxies: int = _setting(
         "0",
         "how many proxies in front may be believed about the visitor's address, host and scheme",
@@ -108,6 +123,16 @@ class Settings:
         "where a line of JSON for each request goes: a file, or `-` for the output; empty: nowhere",
         values.log,
     )
+    country_header: str = _setting(
+        "",
+        "header in which a trusted proxy says the visitor's country, such as `CF-IPCountry`",
+        values.header,
+    )
+    geoip_db: str = _setting(
+        "",
+        "file in MaxMind's format with the countries of addresses; empty: the table built in",
+        values.readable_file,
+    )
     journal_sync: str = _setting(
         "second",
         "when clicks are forced to the disk: `never`, every `second`, or `always` before the "
@@ -118,6 +143,9 @@ class Settings:
         "4096",
         "most megabytes of click journals on disk; clicks beyond it are counted as dropped",
         values.whole(1, 1_048_576),
+    )
+    link_cache: int = _setting(
+        "32", "most megabytes of links that a worker remembers", values.whole(1, 65_536)
     )
     home_url: str = _setting("", "where `/` leads; empty: a plain front page", values.page_url)
     not_found_url: str = _setting(
@@ -132,6 +160,11 @@ class Settings:
         """The default domain: the host of `base_url`, without port."""
         host = urlsplit(self.base_url).hostname or ""
         return f"[{host}]" if ":" in host else host
+
+    @property
+    def believed_country_header(self) -> bytes:
+        """The header that says countries, if there are proxies to be trusted with it."""
+        return self.country_header.encode() if self.trusted_proxies else b""
 
     def base_of(self, domain: str | None) -> str:
         """What the short links of a domain begin with; None is the default domain."""
@@ -156,6 +189,8 @@ class Settings:
                 parsed[setting.name.lower()] = setting.parse(text)
             except ValueError as error:
                 raise ConfigError(f"{PREFIX}{setting.name}: {error}") from None
+        if parsed["keep_days"] < max(parsed["keep_labels"], parsed["keep_quarters"]):
+            raise ConfigError(f"{PREFIX}KEEP_DAYS: is less than KEEP_LABELS or KEEP_QUARTERS")
         return cls(**parsed)
 
 

@@ -5,8 +5,6 @@ retried below the caller, who knows what may be repeated.
 """
 
 import redis
-import redis.asyncio
-from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -39,17 +37,6 @@ def sync(url: str, timeout: float = CALL_TIMEOUT) -> "redis.Redis":
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         max_connections=64,
-    )
-
-
-def for_redirects(url: str) -> "redis.asyncio.Redis":
-    """A client for the event loop; whatever takes longer than `REDIRECT_TIMEOUT` fails."""
-    return redis.asyncio.Redis.from_url(
-        url,
-        retry=AsyncRetry(NoBackoff(), 0),
-        socket_timeout=REDIRECT_TIMEOUT,
-        socket_connect_timeout=REDIRECT_TIMEOUT,
-        max_connections=4,
     )
 
 

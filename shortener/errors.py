@@ -134,9 +134,14 @@ class TooLarge(Problem):
     meaning = "The body is larger than 1 MiB, or that of an import than 16 MiB."
 
 
+class HeadTooLarge(Problem):
+    slug, status, title = "head-too-large", 431, "Head too large"
+    meaning = "Request line and headers are larger than 64 KiB, or more than 100 headers."
+
+
 class TooSlow(Problem):
-    slug, status, title = "too-slow", 408, "Body too slow"
-    meaning = "The body did not arrive within 15 seconds."
+    slug, status, title = "too-slow", 408, "Request too slow"
+    meaning = "The headers, or the body, did not arrive within 15 seconds."
 
 
 class StoreAway(Problem):

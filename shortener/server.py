@@ -4,21 +4,53 @@ Workers run an event loop (uvicorn's, with httptools and uvloop).  Nothing of a 
 master: its heartbeat file is in memory, the control socket is off.
 """
 
+import asyncio
 import os
+import resource
+import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import uvicorn
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
 from shortener import children
 from shortener.app import create_edge
 from shortener.config import ConfigError, Settings
 from shortener.web.edge import Edge
+from shortener.web.patience import KEEP_ALIVE
+from shortener.web.protocol import RedirectProtocol
 
 DRAIN = 8  # seconds that requests may go on after a stop
-KEEP_ALIVE = 65  # seconds an idle connection is kept: longer than proxies in front keep theirs
+
+
+class _Listening(uvicorn.Server):
+    """uvicorn's server, which takes leave of its clients.
+
+    Whoever has connected by the time that we listen no more is answered, and told to connect anew.
+    """
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        edge = cast("Edge", self.config.app)
+        edge.patience.leave()
+        for listener in sockets or []:
+            await self._take_waiting(listener)
+        await super().shutdown(sockets)
+
+    async def _take_waiting(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:  # nobody waits any more
+                return
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> RedirectProtocol:
+        return RedirectProtocol(self.config, self.server_state, self.lifespan.state)
 
 
 class EventLoopWorker(UvicornWorker):
@@ -26,7 +58,7 @@ class EventLoopWorker(UvicornWorker):
 
     CONFIG_KWARGS = {  # noqa: RUF012 - read, never changed
         "loop": "uvloop",
-        "http": "httptools",
+        "http": RedirectProtocol,
         "ws": "none",
         "lifespan": "on",
         "proxy_headers": False,
@@ -34,6 +66,15 @@ class EventLoopWorker(UvicornWorker):
         "access_log": False,
         "timeout_graceful_shutdown": DRAIN,
     }
+
+    async def _serve(self) -> None:
+        """As uvicorn's worker does it, with our server."""
+        self.config.app = self.wsgi
+        server = _Listening(self.config)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
 
 class Server(BaseApplication):
@@ -53,7 +94,7 @@ class Server(BaseApplication):
             "control_socket_disable": True,
             "graceful_timeout": DRAIN + 2,
             "timeout": 30,
-            "keepalive": KEEP_ALIVE,
+            "keepalive": int(KEEP_ALIVE),
             "loglevel": "warning",
             "proc_name": "shortener",
             "post_fork": lambda _arbiter, _worker: children.dying_with_parent()(),
@@ -72,7 +113,9 @@ def default_workers() -> int:
 
 
 def main() -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM, with as many connections as the system allows."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         Server(Settings.load(), int(sys.argv[1])).run()
     except ConfigError as error:

@@ -26,6 +26,7 @@ from shortener.config import Settings
 from shortener.embedded import Embedded
 
 T = TypeVar("T")
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 PATIENCE = 20.0  # seconds until something that must happen counts as not happening
 
 
@@ -155,7 +156,9 @@ class Server:
     def http(self) -> httpx.Client:
         """A client that follows nothing and sends no key."""
         if not self._clients:
-            self._clients.append(httpx.Client(base_url=self.address, timeout=30))
+            headers = {"User-Agent": BROWSER}
+            client = httpx.Client(base_url=self.address, timeout=30, headers=headers)
+            self._clients.append(client)
         return self._clients[0]
 
     def api(self, method: str, path: str, **more: Any) -> httpx.Response:
@@ -176,15 +179,19 @@ class Server:
         return self.http.request(method, f"/{code}", headers=sent)
 
     def clicks(self, code: str) -> int:
-        """Clicks of a link, as its statistics tell."""
+        """Clicks of a link, of people and bots, as its statistics tell."""
         answer = self.api("GET", f"/links/{code}/stats")
         assert answer.status_code == 200, answer.text
-        return int(answer.json()["totals"]["clicks"])
+        totals = answer.json()["totals"]
+        return int(totals["clicks"] + totals["bots"])
 
     def site_clicks(self) -> int:
-        """Clicks of the whole site; -1 while the store is away."""
+        """Clicks of the whole site, of people and bots; -1 while the store is away."""
         answer = self.api("GET", "/stats")
-        return -1 if answer.status_code == 503 else int(answer.json()["totals"]["clicks"])
+        if answer.status_code == 503:
+            return -1
+        totals = answer.json()["totals"]
+        return int(totals["clicks"] + totals["bots"])
 
 
 def descendants(pid: int) -> list[int]:
@@ -338,3 +345,91 @@ def _chunks(client: socket.socket) -> Iterator[bytes]:
                 data += more
         client.settimeout(None)
         yield data
+
+
+class Wire:
+    """A proxy on a unix socket in front of Redis, whose connections can be cut or go dead."""
+
+    def __init__(self, listen: Path, target: Path) -> None:
+        self._target = target
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(listen))
+        self._listener.listen()
+        self.url = f"unix://{listen}"
+        self.refuses = False  # whoever connects is hung up on
+        self._strands: list[Strand] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def tracked(self) -> "list[Strand]":
+        """The connections that are in use and that Redis tells of changes."""
+        return [strand for strand in self._strands if strand.is_tracked and strand.is_alive]
+
+    def cut(self) -> None:
+        """Hang up on everybody, at both ends."""
+        for strand in self._strands:
+            strand.cut()
+
+    def close(self) -> None:
+        self.refuses = True
+        self._listener.close()
+        self.cut()
+        for strand in self._strands:
+            strand.join()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self.refuses:
+                client.close()
+            else:
+                self._strands.append(Strand(client, self._target))
+
+
+class Strand:
+    """One connection through a `Wire`."""
+
+    def __init__(self, client: socket.socket, target: Path) -> None:
+        self._client, self._server = client, socket.socket(socket.AF_UNIX)
+        self._server.connect(str(target))
+        self.is_tracked, self.is_alive = False, True
+        self._asked: set[bytes] = set()
+        self._flows = threading.Event()
+        self._flows.set()
+        ends = ((self._client, self._server), (self._server, self._client))
+        self._threads = [
+            threading.Thread(target=self._carry, args=pair, daemon=True) for pair in ends
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def go_dead(self) -> None:
+        """Carry nothing from now on, and tell nobody."""
+        self.is_alive = False
+        self._flows.clear()
+
+    def cut(self) -> None:
+        """Hang up."""
+        self.is_alive = False
+        for end in (self._client, self._server):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self._flows.set()
+
+    def join(self) -> None:
+        """Wait until nothing is carried any more."""
+        for thread in self._threads:
+            thread.join()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 20):
+                self._asked |= {word for word in (b"TRACKING", b"MGET") if word in data}
+                self._flows.wait()
+                sink.sendall(data)
+                self.is_tracked |= sink is self._client and len(self._asked) == 2
+        self.cut()
+        source.close()

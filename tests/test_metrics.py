@@ -124,7 +124,7 @@ def test_numbers_outlive_workers_and_end_with_the_service(new_server: NewServer)
     server._clients.clear()
     assert eventually(lambda: server.follow(code).status_code, lambda s: s == 302) == 302
     assert redirects() == 6
-    server.stop()
+    server.kill_all()
     server.start()
     assert redirects() == 0
 

@@ -141,4 +141,5 @@ def _environ(scope: Scope) -> dict[str, Any]:
             name = f"HTTP_{name}"
         environ[name] = f"{environ[name]},{value}" if name in environ else value
     environ.pop("HTTP_TRANSFER_ENCODING", None)  # the body is whole by now
+    environ.pop("HTTP_UPGRADE", None)  # to nothing that we speak
     return environ

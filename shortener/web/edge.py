@@ -1,33 +1,42 @@
 """The edge: the event loop answers plain redirects, Flask everything else.
 
-A redirect is: look the code up (shared with whoever asks in the same turn), decide, write the click
-down, answer.  In that order: what was answered is in the journal.  Whatever is not a plain redirect
-goes to Flask together with what the look-up found, so nothing is asked twice.
+A redirect is: look the code up (remembered, or read together with whoever asks in the same turn),
+decide, write the click down, answer.  In that order: what was answered is in the journal.  Whatever
+is not a plain redirect goes to Flask together with what the look-up found, so nothing is asked
+twice.
+
+`Edge` is an ASGI application and serves under any server that speaks it; under our own protocol
+class (`web/protocol.py`) most redirects do not come this far.
 """
 
 import asyncio
 import time
+from typing import Any
+from urllib.parse import unquote
 from wsgiref.types import WSGIApplication
 
 from shortener.codes import looks_like_code, normalise
 from shortener.errors import LinkExpired, LinkNotFound, Problem
-from shortener.journal import Journal
+from shortener.journal import Click, Journal
 from shortener.link import Link
-from shortener.redirects import Gated, decide
+from shortener.redirects import Gated, Redirect, decide
 from shortener.web.bridge import Bridge, Receive, Scope, Send
 from shortener.web.domains import Domains
 from shortener.web.lookup import LOOKUP
-from shortener.web.meter import Meter
-from shortener.web.records import Records
+from shortener.web.memory import Remembered
+from shortener.web.meter import Meter, Request
+from shortener.web.patience import Patience
+from shortener.web.records import Found, Records
 from shortener.web.redirect import CACHE_CONTROL
-from shortener.web.visitor import click, host, is_counted, read_headers
+from shortener.web.turn import Turn
+from shortener.web.visitor import Headers, click, host, is_counted, read_headers
 
 _HEADERS = [(b"cache-control", CACHE_CONTROL.encode()), (b"content-length", b"0")]
 _EMPTY = {"type": "http.response.body", "body": b""}
 
 
 class Edge:
-    """The ASGI application in front of `flask`."""
+    """The ASGI application in front of `flask`, and what its connections share."""
 
     def __init__(
         self,
@@ -38,79 +47,140 @@ class Edge:
         case_sensitive: bool,
         trusted_proxies: int,
         meter: Meter,
+        country_header: bytes = b"",
     ) -> None:
         self._bridge = Bridge(flask)
-        self._records, self._journal, self._domains = records, journal, domains
-        self._meter = meter
-        self._case_sensitive, self._trusted_proxies = case_sensitive, trusted_proxies
+        self._journal, self._domains = journal, domains
+        self._case_sensitive, self._country_header = case_sensitive, country_header
+        self.records, self.trusted_proxies = records, trusted_proxies
+        self.meter, self.patience = meter, Patience()
+        self.turn = Turn(journal, meter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            name = self._name(scope)
-            if name is None:
-                await self._bridge(scope, receive, send)
-            else:
-                await self._follow(name, scope, receive, send)
+            await self._follow(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
-    def _name(self, scope: Scope) -> str | None:
+    def known(self, path: bytes, headers: Headers) -> Remembered | None:
+        """The link at a path when it can be had without waiting."""
+        text = path.decode("ascii")
+        if self._domains.only and (found := self.records.known(text[1:])) is not None:
+            return found  # the usual spelling
+        name = self._name(unquote(text) if "%" in text else text, headers)
+        return None if name is None else self.records.known(name)
+
+    def name_in(self, scope: Scope) -> str | None:
         """The name of the link that is asked for; None when the request is for Flask alone."""
-        path: str = scope["path"]
-        if scope["method"] not in ("GET", "HEAD") or path.find("/", 1) > 0:
+        if scope["method"] not in ("GET", "HEAD"):
+            return None
+        return self._name(scope["path"], {} if self._domains.only else self._headers(scope))
+
+    def visit(self, found: Found, scope: Scope) -> tuple[Redirect, Click | None]:
+        """Where a visitor is sent, and the click to write down before.
+
+        Raises `Gated` and every `Problem` that Flask has a page for.
+        """
+        known = found.result()
+        link, query = _link(known), scope["query_string"]
+        at = time.time_ns() // 1_000_000
+        redirect = decide(link, at, query)
+        headers = self._headers(scope)
+        if link is None or not redirect.counted or not is_counted(scope["method"], headers):
+            return redirect, None
+        return redirect, self.click(link, at, headers, query, _peer(scope))
+
+    def click(self, link: Link, at: int, headers: Headers, query: bytes, peer: str) -> Click:
+        """The click of a visitor who is sent to `link` at `at` (milliseconds since 1970)."""
+        proxies, country = self.trusted_proxies, self._country_header
+        return click(link, at, headers, query, peer, proxies, country)
+
+    def request(self, scope: Scope) -> Request | None:
+        """What the access log wants to know; None when there is no log."""
+        if not self.meter.logs:
+            return None
+        return Request(scope["method"], scope["raw_path"], self._headers(scope), _peer(scope))
+
+    def _headers(self, scope: Scope) -> Headers:
+        return read_headers(scope["headers"], self.trusted_proxies)
+
+    def _name(self, path: str, headers: Headers) -> str | None:
+        if path.find("/", 1) > 0:
             return None
         code = normalise(path[1:], self._case_sensitive)
         if not looks_like_code(code):
             return None
-        return code if self._domains.only else self._domains.name(self._host(scope), code)
+        if self._domains.only:
+            return code
+        return self._domains.name(host(headers, self.trusted_proxies), code)
 
-    async def _follow(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        found: Link | Problem | None
-        began = time.perf_counter_ns()
+    async def _follow(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if LOOKUP in scope:
+            found, reason = scope[LOOKUP]
+            await self._explain(found, reason, scope, receive, send)
+            return
+        began, name = time.perf_counter_ns(), self.name_in(scope)
+        if name is None:
+            await self._bridge(scope, receive, send)
+            return
+        found = self.records.find(name)
+        await asyncio.wait([found])  # which others may wait for
         try:
-            found = link = await self._records.find(name)
-            at = time.time_ns() // 1_000_000
-            redirect = decide(link, at, scope["query_string"])
-        except Gated:
-            await self._bridge(scope, receive, send, {LOOKUP: found})
+            redirect, visit = self.visit(found, scope)
+        except (Gated, Problem) as reason:
+            await self._explain(found, reason, scope, receive, send)
             return
-        except (LinkNotFound, LinkExpired):
-            await self._bridge(scope, receive, send, {LOOKUP: found}, needs_store=False)
-            return
-        except Problem as problem:
-            await self._bridge(scope, receive, send, {LOOKUP: problem}, needs_store=False)
-            return
-        headers = read_headers(scope["headers"], self._trusted_proxies)
-        peer = scope["client"][0] if scope["client"] else ""
-        if link is not None and redirect.counted and is_counted(scope["method"], headers):
-            query = scope["query_string"]
-            self._journal.append([click(link, at, headers, query, peer, self._trusted_proxies)])
+        if visit is not None:
+            self._journal.append([visit])
         location = (b"location", redirect.location.encode())
-        start = {
-            "type": "http.response.start",
-            "status": redirect.status,
-            "headers": [location, *_HEADERS],
-        }
-        await send(start)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": redirect.status,
+                "headers": [location, *_HEADERS],
+            }
+        )
         await send(_EMPTY)
-        method, path = scope["method"], scope["raw_path"]
-        self._meter.redirected(redirect.status, began, method, path, headers, peer)
+        self.meter.redirected(redirect.status, began, self.request(scope))
 
-    def _host(self, scope: Scope) -> str:
-        headers = read_headers(scope["headers"], self._trusted_proxies)
-        return host(headers, self._trusted_proxies)
+    async def _explain(
+        self,
+        found: Found,
+        reason: Gated | Problem,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Let Flask answer for what is not a plain redirect: with a gate, or with a page."""
+        extra: dict[str, Any] = {LOOKUP: reason}
+        if isinstance(reason, (Gated, LinkNotFound, LinkExpired)):
+            extra[LOOKUP] = _link(found.result())
+        await self._bridge(scope, receive, send, extra, needs_store=isinstance(reason, Gated))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """The lifespan protocol: on the way out, what was written is forced to the disk."""
         await receive()
+        self.records.open()
+        loop = asyncio.get_running_loop()
+        watch = loop.create_task(self.patience.watch())
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._records.close()
-        loop = asyncio.get_running_loop()
+        watch.cancel()
+        self.records.close()
         await loop.run_in_executor(None, self._close)
         await send({"type": "lifespan.shutdown.complete"})
 
     def _close(self) -> None:
         self._bridge.close()
         self._journal.close()
-        self._meter.close()
+        self.meter.close()
+
+
+def _link(known: Remembered | None) -> Link | None:
+    return None if known is None else known.link
+
+
+def _peer(scope: Scope) -> str:
+    """The address of who is connected to us."""
+    client: tuple[str, int] | None = scope["client"]
+    return client[0] if client else ""

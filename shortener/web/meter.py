@@ -7,7 +7,7 @@ never a code or a path, which strangers choose.
 
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -23,7 +23,17 @@ from shortener.gauges import (
 )
 from shortener.web.visitor import Headers, address, is_local, is_private
 
+_REDIRECTS = REQUESTS["redirect"]
 _OPERATIONS = ("/-/health", "/-/ready", "/-/metrics")
+
+
+class Request(NamedTuple):
+    """What the log takes down of a redirect."""
+
+    method: str
+    path: bytes  # as it came, without the query
+    headers: Headers
+    peer: str
 
 
 class Meter:
@@ -32,14 +42,18 @@ class Meter:
     def __init__(self, counters: Counters, log: AccessLog | None, trusted_proxies: int) -> None:
         self.counters, self._log, self._trusted_proxies = counters, log, trusted_proxies
 
-    def redirected(
-        self, status: int, began: int, method: str, path: bytes, headers: Headers, peer: str
-    ) -> None:
+    @property
+    def logs(self) -> bool:
+        """Whether the log wants to know of requests."""
+        return self._log is not None
+
+    def redirected(self, status: int, began: int, request: Request | None) -> None:
         """The event loop has answered a redirect that it began at `began` (`perf_counter_ns`)."""
         took = (time.perf_counter_ns() - began) // 1000
-        self.counters.add(REQUESTS["redirect"][status])
+        self.counters.add(_REDIRECTS[status])
         self.counters.observe(REDIRECT_LATENCY, took)
-        if self._log is not None:
+        if self._log is not None and request is not None:
+            method, path, headers, peer = request
             who = "" if is_private(headers) else address(headers, peer, self._trusted_proxies)
             text = path.decode("latin-1")
             answered = Answered(time.time(), "redirect", method, text, status, 0, took, who)

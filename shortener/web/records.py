@@ -1,140 +1,277 @@
-"""Link records for the edge.
+"""Link records for the edge: read together, and remembered as long as they are right.
 
 Look-ups that arrive in one turn of the event loop share one `MGET`; while it is in flight the next
-ones gather.  Nobody waits for a timer.  Links that were served are remembered, bounded, and used
-only while Redis does not answer: then they redirect for up to an hour more, while codes that this
-worker has not served, or that a password or a limit guards, get 503 at once.
+ones gather.  Nobody waits for a timer.
+
+What was read is remembered, bounded in bytes, and forgotten when Redis tells that it changed.  It
+is trusted for `LEASE` after the sending of whatever Redis last replied to, and no longer: a reply
+proves that every change acknowledged before its request has been heard of.  So no change is
+overlooked for longer, whatever becomes of the connection, and without visitors nobody asks.  When
+the connection is lost, or does not answer, nothing is trusted any more: each code is read again,
+over another connection, before it is used.
+
+Only while Redis does not answer do the old records serve: plain links that this worker has served,
+for up to an hour after they were last read.  All others get 503 at once.  A link that was told to
+have changed is not among them.
 """
 
 import asyncio
+import functools
 import logging
 import time
-from collections import OrderedDict
-from typing import NamedTuple, cast
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 import msgspec
-import redis.asyncio
 
 from shortener import connections, keys
-from shortener.errors import Internal, StoreAway
-from shortener.gauges import BATCH, CACHE_MISSES, CACHE_STALE, REDIS_ERRORS, Counters
+from shortener.errors import Internal, Problem, StoreAway
+from shortener.gauges import (
+    BATCH,
+    CACHE_HITS,
+    CACHE_MISSES,
+    CACHE_STALE,
+    REDIS_ERRORS,
+    Counters,
+)
 from shortener.link import Link, decode
+from shortener.tracked import Told, Tracked
+from shortener.web.memory import Memory, Remembered
 
-MAX_REMEMBERED = 50_000  # links of a worker; about 1 kB each
+LEASE = 0.05  # seconds; what is remembered is never out of date for longer
+RENEWAL = 0.015  # seconds after which a lease is renewed when somebody comes
 MAX_AGE = 3600.0  # seconds since a link was last read, after which it serves no more
-PROBE_PAUSE = 0.25  # seconds between two tries while Redis is away
+CONNECT_TIMEOUT = 0.3  # seconds; nobody waits for so long
+PATIENCE = 0.1  # seconds for a reply, after which another connection is tried
+GRACE = 0.01  # seconds more: when it was we who were late, the reply is there already
+RETRY_PAUSE = 0.02  # seconds between two tries while Redis is away: it may be back and change
 
+Connect = Callable[[Told, Callable[[Tracked], None]], Awaitable[Tracked]]
 
 log = logging.getLogger(__name__)
 
 
-class _Remembered(NamedTuple):
-    record: bytes
-    link: Link
-    read_at: float
+Found = asyncio.Future[Remembered | None]
 
 
 class Records:
-    """Reads records for one event loop."""
+    """Reads and remembers records, for one event loop.
 
-    def __init__(self, store: redis.asyncio.Redis, counters: Counters) -> None:
-        self._store, self._counters = store, counters
-        self._waiting: dict[str, asyncio.Future[Link | None]] = {}
-        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
-        self._reader: asyncio.Task[None] | None = None
+    `connect` makes a connection, or raises `OSError`.  `answer` is asked once for each record that
+    is read.  `max_bytes` bounds what is remembered.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        answer: Callable[[Link], bytes | None],
+        max_bytes: int,
+        counters: Counters,
+    ) -> None:
+        self._connect, self._answer, self._counters = connect, answer, counters
+        self._remembered = Memory(max_bytes)
+        self._term = 0  # what was remembered in an earlier one is not trusted
+        self._trusted_until = 0.0
+        self._renew_at = 0.0  # when to ask again; never later than the trust ends
+        self._waiting: dict[str, Found] = {}
+        self._reading: dict[str, Found] = {}
+        self._read_at = 0.0
+        self._timeout: asyncio.TimerHandle | None = None  # of those who wait
+        self._store: Tracked | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._oldest = 0.0  # since when somebody may have been waiting
         self._away = False
 
-    def find(self, name: str) -> "asyncio.Future[Link | None]":
-        """The link with this normalised code, or None.
+    def open(self) -> None:
+        """Connect, when nobody has done so yet."""
+        if self._connecting is None and self._store is None:
+            loop = asyncio.get_running_loop()
+            self._connecting = loop.create_task(self._keep_connecting())
+            self._wait(connections.REDIRECT_TIMEOUT - PATIENCE, self._despair)
 
-        The future fails with `StoreAway` when Redis does not answer and the link is not remembered.
+    def close(self) -> None:
+        """Let go of the connection.  What is still looked up is not found."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+        store, self._store = self._store, None
+        if store is not None:
+            store.abort()
+        self._stop_waiting()
+        self._away = True
+
+    def known(self, name: str) -> Remembered | None:
+        """The link with this normalised code when it is remembered and right, at this moment."""
+        remembered = self._remembered.get(name)
+        if remembered is None or remembered.term != self._term:
+            return None
+        now = time.monotonic()
+        if now >= self._renew_at:
+            if now >= self._trusted_until:
+                return None
+            self._renew(now)
+        self._remembered.move_to_end(name)
+        self._counters.add(CACHE_HITS)
+        return remembered
+
+    def find(self, name: str) -> Found:
+        """The link with this normalised code, read now, or None.
+
+        The future fails with `StoreAway` when Redis does not answer and the link is not remembered,
+        and with `Internal` when its record cannot be read.
         """
         future = self._waiting.get(name)
         if future is None:
-            future = self._waiting[name] = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            if not self._waiting and not self._reading:
+                self._oldest = time.monotonic()
+            future = self._waiting[name] = loop.create_future()
             if self._away:
-                self._answer_from_memory(self._take())
-            elif self._reader is None:
-                self._reader = asyncio.create_task(self._read())
+                self._answer_from_memory()
+            elif self._store is None:
+                self.open()
+            elif not self._reading and len(self._waiting) == 1:
+                loop.call_soon(self._read)  # at the end of this turn
         return future
 
-    async def close(self) -> None:
-        """Stop reading and let go of the connection."""
-        if self._reader is not None:
-            self._reader.cancel()
-        await self._store.aclose()
+    def _read(self) -> None:
+        """Read everything that is waited for."""
+        if self._store is None or self._reading or not self._waiting:
+            return
+        self._reading, self._waiting = self._waiting, {}
+        self._read_at = time.monotonic()
+        self._wait(PATIENCE, lambda: self._wait(GRACE, self._give_up))
+        names = [keys.link(name).encode() for name in self._reading]
+        self._store.ask(self._answer_batch, b"MGET", *names)
 
-    def _take(self) -> "dict[str, asyncio.Future[Link | None]]":
-        waiting, self._waiting = self._waiting, {}
-        return waiting
-
-    async def _read(self) -> None:
-        """Read until nobody waits any more.  The task starts at the end of the loop's turn."""
-        try:
-            while self._waiting:
-                batch = self._take()
-                names = [keys.link(name) for name in batch]
-                try:
-                    async with asyncio.timeout(connections.REDIRECT_TIMEOUT):
-                        records = await self._store.mget(names)
-                except (connections.StoreError, TimeoutError, OSError):
-                    self._counters.add(REDIS_ERRORS)
-                    self._away = True
-                    self._answer_from_memory(batch)
-                    self._answer_from_memory(self._take())
-                    break
-                self._counters.observe(BATCH, len(batch))
-                self._counters.add(CACHE_MISSES, len(batch))
-                self._answer(batch, cast("list[bytes | None]", records))
-        finally:
-            self._reader = asyncio.create_task(self._probe()) if self._away else None
-
-    def _answer(
-        self, batch: "dict[str, asyncio.Future[Link | None]]", records: "list[bytes | None]"
-    ) -> None:
-        now = time.monotonic()
+    def _answer_batch(self, records: Any) -> None:
+        if not isinstance(records, list):
+            log.warning("Redis refuses to read links: %s", records)
+            self._away = True
+            self._lost(self._store)
+            return
+        self._stop_waiting()
+        self._oldest = self._read_at
+        batch, self._reading = self._reading, {}
+        self._trust(self._read_at)
+        self._counters.observe(BATCH, len(batch))
+        self._counters.add(CACHE_MISSES, len(batch))
         for (name, future), record in zip(batch.items(), records, strict=True):
-            if record is None:
-                self._remembered.pop(name, None)
-            try:
-                link = None if record is None else self._remember(name, record, now)
-            except msgspec.MsgspecError as error:  # of a later version, or damaged: its own fault
-                log.error("the record of %s cannot be read: %s", name, error)  # noqa: TRY400
-                if not future.done():
-                    future.set_exception(Internal())
-                continue
-            if not future.done():
-                future.set_result(link)
+            found = self._remember(name, record)
+            if isinstance(found, Problem):
+                future.set_exception(found)
+            else:
+                future.set_result(found)
+        self._read()
 
-    def _remember(self, name: str, record: bytes, now: float) -> Link:
+    def _remember(self, name: str, record: bytes | None) -> Remembered | Problem | None:
         known = self._remembered.get(name)
-        link = known.link if known is not None and known.record == record else decode(record)
-        self._remembered[name] = _Remembered(record, link, now)
-        self._remembered.move_to_end(name)
-        if len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
-        return link
+        if known is not None and known.record == record:
+            known.read_at, known.term = self._read_at, self._term
+            self._remembered.move_to_end(name)
+            return known
+        if record is None:
+            self._remembered.forget(name)
+            return None
+        try:
+            link = decode(record)
+        except msgspec.MsgspecError as error:  # of a later version, or damaged: its own fault
+            log.error("the record of %s cannot be read: %s", name, error)  # noqa: TRY400
+            self._remembered.forget(name)
+            return Internal()
+        new = Remembered(record, link, self._answer(link), self._read_at, self._term)
+        self._remembered.keep(name, new)
+        return new
 
-    def _answer_from_memory(self, batch: "dict[str, asyncio.Future[Link | None]]") -> None:
+    def _changed(self, names: Iterable[bytes] | None) -> None:
+        """What Redis tells: these keys were written or deleted, or any of them."""
+        if names is None:
+            self._remembered.forget_all()
+            return
+        for key in names:
+            self._remembered.forget(keys.name_of_link(key.decode("utf-8", "replace")))
+
+    def _trust(self, asked_at: float) -> None:
+        """Redis has replied to what was asked at `asked_at`."""
+        if self._store is not None and self._store.tracks:
+            self._trusted_until = max(self._trusted_until, asked_at + LEASE)
+            self._renew_at = max(self._renew_at, asked_at + RENEWAL)
+
+    def _renew(self, now: float) -> None:
+        self._renew_at = min(now + RENEWAL, self._trusted_until)
+        if self._store is not None:
+            self._store.ask(lambda _: self._trust(now), b"PING")
+
+    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+        self._stop_waiting()
+        self._timeout = asyncio.get_running_loop().call_later(seconds, then)
+
+    def _stop_waiting(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
+
+    def _give_up(self) -> None:
+        """A reply has not come in time.  The connection may be dead and Redis alive."""
+        self._away = time.monotonic() - self._oldest >= connections.REDIRECT_TIMEOUT
+        self._lost(self._store)
+
+    def _despair(self) -> None:
+        """There has been no connection in time."""
+        if self._store is None:
+            self._away = True
+            self._answer_from_memory()
+
+    def _lost(self, store: Tracked | None) -> None:
+        """The connection is of no use: connect anew, and read what was being read once more."""
+        if store is None or store is not self._store:
+            return
+        self._counters.add(REDIS_ERRORS)
+        store.abort()
+        self._store = None
+        self._stop_waiting()
+        self._term += 1
+        self._trusted_until = self._renew_at = 0.0
+        reading, self._reading = self._reading, {}
+        for name, future in reading.items():
+            later = self._waiting.setdefault(name, future)
+            if later is not future:  # somebody else has asked meanwhile: both get that answer
+                later.add_done_callback(functools.partial(_settle, future))
+        if self._away:
+            self._answer_from_memory()
+        self.open()
+
+    def _answer_from_memory(self) -> None:
+        """Answer all who wait, without Redis."""
+        waiting, self._waiting = self._waiting, {}
         oldest = time.monotonic() - MAX_AGE
-        for name, future in batch.items():
+        for name, future in waiting.items():
             known = self._remembered.get(name)
-            if future.done():
-                continue
             if known and known.read_at >= oldest and not known.link.is_gated:
                 self._counters.add(CACHE_STALE)
-                future.set_result(known.link)
+                future.set_result(known)
             else:
                 future.set_exception(StoreAway())
 
-    async def _probe(self) -> None:
-        """Ask until Redis answers again; nobody waits for that."""
-        while self._away:
-            await asyncio.sleep(PROBE_PAUSE)
+    async def _keep_connecting(self) -> None:
+        """Connect.  Once it has failed, whoever asks does not wait for it."""
+        while self._store is None:
             try:
-                async with asyncio.timeout(connections.REDIRECT_TIMEOUT):
-                    await self._store.ping()
-                self._away = False
-            except (connections.StoreError, TimeoutError, OSError):
-                continue
-        self._reader = None
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    self._store = await self._connect(self._changed, self._lost)
+            except (OSError, TimeoutError, connections.StoreError):
+                self._counters.add(REDIS_ERRORS)
+                self._away = True
+                self._answer_from_memory()
+                await asyncio.sleep(RETRY_PAUSE)
+        self._away = False
+        self._connecting = None
+        self._stop_waiting()
+        self._read()
+
+
+def _settle(future: Found, other: Found) -> None:
+    """Let `future` end as `other` did."""
+    if problem := other.exception():
+        future.set_exception(problem)
+    else:
+        future.set_result(other.result())

@@ -3,7 +3,7 @@
 access   who asks, and whether they may; what every answer is made with
 links    make, find, list, change and delete links
 qr       QR codes of links
-stats    statistics of links and the site
+stats    statistics of links, tags, the site     stats_forms  as asked and answered
 tags     tags of links
 transfer export and import
 carried  the records of those

@@ -12,7 +12,7 @@ from shortener.config import Settings
 from shortener.intervals import INTERVALS
 from shortener.link import Link
 from shortener.links import Links
-from shortener.stats import Answer, Stats, Totals, link_subject
+from shortener.stats import Stats, Totals, link_subject
 from shortener.web.api import kinds
 from shortener.web.domains import Domains
 from shortener.web.problems import ProblemBody
@@ -44,7 +44,7 @@ class LinkAnswer(Struct, frozen=True):
     )
     has_password: kinds.HasPassword
     clicks: kinds.Clicks
-    bots: kinds.Bots | None
+    bots: kinds.Bots
     last_clicked_at: (
         Annotated[kinds.Moment, Meta(description="null: nobody has clicked yet.")] | None
     )
@@ -120,8 +120,8 @@ class ClickCounts(Struct, frozen=True):
     """Clicks of a range."""
 
     clicks: kinds.Clicks
-    visitors: kinds.Visitors | None = None
-    bots: kinds.Bots | None = None
+    visitors: kinds.Visitors
+    bots: kinds.Bots
 
 
 class IntervalCounts(Struct, frozen=True):
@@ -129,8 +129,25 @@ class IntervalCounts(Struct, frozen=True):
 
     start: Annotated[kinds.Moment, Meta(description="When it begins.")]
     clicks: kinds.Clicks
-    visitors: kinds.Visitors | None = None
-    bots: kinds.Bots | None = None
+    visitors: kinds.Visitors
+    bots: kinds.Bots
+
+
+class LabelCount(Struct, frozen=True):
+    """Clicks of people with a label."""
+
+    value: Annotated[str | None, Meta(description="The label; null for all that are not listed.")]
+    clicks: kinds.Clicks
+    other: Annotated[bool | UnsetType, Meta(description="true: these are the ones not listed.")] = (
+        UNSET
+    )
+
+
+class ByRange(Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    """A range of time."""
+
+    start: Annotated[kinds.Moment, Meta(description="Where it begins.")]
+    end: Annotated[kinds.Moment, Meta(description="Where it ends; not included.")]
 
 
 class StatsAnswer(Struct, frozen=True, rename={"start": "from", "end": "to"}):
@@ -145,6 +162,16 @@ class StatsAnswer(Struct, frozen=True, rename={"start": "from", "end": "to"}):
     totals: Annotated[ClickCounts, Meta(description="Of the whole range.")]
     series: Annotated[
         list[IntervalCounts], Meta(description="Every interval of the range, zeros included.")
+    ]
+    by: Annotated[
+        dict[str, list[LabelCount]],
+        Meta(
+            description="By dimension the clicks of each label, most first; with the rest as "
+            "*other* they add up to the clicks of `by_range`."
+        ),
+    ]
+    by_range: Annotated[
+        ByRange, Meta(description="What range `by` covers: the smallest that the cells can tell.")
     ]
 
 
@@ -192,7 +219,7 @@ def link_answer(link: Link, totals: Totals, uses: int, domain: str, base_url: st
         remaining=remaining,
         has_password=link.password is not None,
         clicks=totals.clicks,
-        bots=None,
+        bots=totals.bots,
         last_clicked_at=None if totals.last is None else time_text(totals.last / 1000),
     )
 
@@ -232,20 +259,4 @@ def key_answer(account: Account, used: int | None, secret: str | None = None) ->
         expires_at=_optional(account.expires),
         last_used_at=_optional(used),
         key=UNSET if secret is None else secret,
-    )
-
-
-def stats_answer(answer: Answer) -> StatsAnswer:
-    question = answer.question
-
-    def local(at: datetime) -> str:
-        return time_text(at.astimezone(question.zone))
-
-    return StatsAnswer(
-        start=local(question.start),
-        end=local(question.end),
-        interval=question.interval,
-        tz=question.zone.key,
-        totals=ClickCounts(answer.clicks),
-        series=[IntervalCounts(local(start), clicks) for start, clicks in answer.series],
     )

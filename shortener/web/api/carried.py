@@ -223,7 +223,7 @@ def _portion(statistics: Statistics, now: int) -> Portion:
     kinds = {period.partition(":")[0] for period in portions.periods(now)}
     for period in statistics:
         kind, _, rest = period.partition(":")
-        if kind not in kinds or not re.fullmatch(r"[0-9:-]{0,32}", rest):
+        if kind not in kinds or not re.fullmatch(r"[0-9:.-]{0,32}", rest):
             raise Invalid.field("statistics", f"{period} is not a kind of statistics")
     return {
         period: (expires, counts)

@@ -12,12 +12,14 @@ from shortener.errors import CodeTaken, Invalid
 from shortener.web.api.answers import (
     BulkResult,
     BulkResults,
+    ByRange,
     ClickCounts,
     ImportFault,
     ImportResult,
     IntervalCounts,
     KeyAnswer,
     KeyList,
+    LabelCount,
     LinkAnswer,
     LinkPage,
     StatsAnswer,
@@ -56,7 +58,7 @@ LINK = LinkAnswer(
     remaining=None,
     has_password=False,
     clicks=0,
-    bots=None,
+    bots=0,
     last_clicked_at=None,
 )
 PAGE = LinkPage([LINK], "bjE3MTg2MDEyNTY", 342)
@@ -93,11 +95,13 @@ STATS = StatsAnswer(
     end="2026-11-24T00:00:00Z",
     interval="day",
     tz="UTC",
-    totals=ClickCounts(31),
+    totals=ClickCounts(31, 27, 4),
     series=[
-        IntervalCounts("2026-11-22T00:00:00Z", 12),
-        IntervalCounts("2026-11-23T00:00:00Z", 19),
+        IntervalCounts("2026-11-22T00:00:00Z", 12, 11, 4),
+        IntervalCounts("2026-11-23T00:00:00Z", 19, 16, 0),
     ],
+    by={"country": [LabelCount("SA", 20), LabelCount(None, 11, True)]},
+    by_range=ByRange("2026-11-22T00:00:00Z", "2026-11-24T00:00:00Z"),
 )
 
 TAG = TagAnswer("press", 12, 3401)

@@ -1,0 +1,30 @@
+"""The counting of a host, wired: journals in, statistics out."""
+
+import redis
+
+from shortener import places
+from shortener.agents import Agents
+from shortener.aggregator import Aggregator
+from shortener.cells import Cells, Keep
+from shortener.config import Settings
+from shortener.salts import Salts
+from shortener.tally import Tally
+from shortener.visits import Facts, Visits
+
+
+def cells(settings: Settings) -> Cells:
+    """The cells of a site, kept as long as its settings say."""
+    keep = Keep(settings.keep_quarters, settings.keep_labels, settings.keep_days)
+    return Cells(settings.timezone, keep)
+
+
+def aggregator(settings: Settings, store: redis.Redis, host: str) -> Aggregator:
+    """The aggregator of the host `host`.  Raises `ConfigError` for an unreadable GEOIP_DB."""
+    return Aggregator(
+        Tally(store),
+        cells(settings),
+        Visits(Facts(places.finder(settings.geoip_db), Agents())),
+        Salts(store, settings.timezone, host),
+        settings.data_dir,
+        settings.journal_limit << 20,
+    )
