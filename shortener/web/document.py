@@ -34,7 +34,7 @@ METHODS = ("GET", "POST", "PATCH", "DELETE")
 ABOUT = (
     "Times are RFC 3339, answered in UTC; any offset is accepted, and one is needed. Bodies are "
     "JSON in UTF-8. Unknown and repeated fields and parameters are refused. In an answer every "
-    "field is always there, null when it is unset."
+    "field is there, null when it is unset, but the few that are marked as not required."
 )
 SCHEMES = {
     "bearer": {

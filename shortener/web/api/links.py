@@ -120,9 +120,9 @@ def blueprint(
         """
         question = listing.question(request.args, domains)
         page = catalogue.page(question)
-        following = page.following and listing.cursor(page.following, question.sort)
-        found = shown.of(page.links)
-        return reply(LinkPage(found, following or None, page.total))
+        behind = page.following
+        following = None if behind is None else listing.cursor(behind, question.sort)
+        return reply(LinkPage(shown.of(page.links), following, page.total))
 
     @views.get("/links/<code>")
     @access.needs("links:read")

@@ -52,8 +52,8 @@ def blueprint(access: Access, transfer: Transfer, wishes: Wishes, settings: Sett
         if behind is None:
             records += [carried.whole_record(whole) for whole in transfer.wholes(now)]
         links, behind = _links(limit, behind, now)
-        following = behind and listing.cursor(behind, "created")
-        return reply(carried.ExportPage(records + links, following or None))
+        following = None if behind is None else listing.cursor(behind, "created")
+        return reply(carried.ExportPage(records + links, following))
 
     @views.post("/import")
     @access.needs("admin")
