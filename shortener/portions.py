@@ -112,6 +112,7 @@ class Portions:
         self._aside(keys=pairs)
         self.add(Addition(target, self._read(aside, now), note))
         self.delete(aside, now)
+        self._store.delete(*visitors(source.bucket, source.name, now))
         self._store.hdel(keys.once(target.bucket), note)
 
     def delete(self, subject: Subject, now: int) -> None:
