@@ -21,8 +21,11 @@ check: .venv/development ## formatting, lint, types
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy --no-error-summary --strict shortener benchmarks
 
-bench: .venv/development ## redirects and creations against plain Flask; memory; start
-	@$(BIN)/python -m benchmarks
+bench: .venv/development ## redirects against nginx, nginx + Lua + Redis and plain Flask; and the rest
+	@$(BIN)/python -m benchmarks --json bench-results/redirects.json --plot bench-results/redirects.svg
+	@$(BIN)/python -m benchmarks cold
+	@$(BIN)/python -m benchmarks busy
+	@$(BIN)/python -m benchmarks creations
 	@$(BIN)/python -m benchmarks lists
 	@$(BIN)/python -m benchmarks memory
 	@$(BIN)/python -m benchmarks start

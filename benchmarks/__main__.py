@@ -12,7 +12,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import arguments, comparison, lists, memory, start
+from benchmarks import arguments, busy, cold, comparison, creations, lists, memory, start
 from benchmarks.client import Wrong
 from benchmarks.contenders import NotStarted
 from benchmarks.report import say
@@ -25,7 +25,14 @@ FAILURES = (
     *(LoadError, NotStarted, Wrong, StartError, ConfigError),
     *(OSError, http.client.HTTPException, StoreError),  # no answer where there was one before
 )
-MEASURES = {"lists": lists, "memory": memory, "start": start}
+MEASURES = {
+    "cold": cold,
+    "busy": busy,
+    "creations": creations,
+    "lists": lists,
+    "memory": memory,
+    "start": start,
+}
 
 
 def main() -> int:
@@ -55,7 +62,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Redirects and creations a second against plain Flask; or one of the others.",
+        description="Redirects a second against nginx and plain Flask; or one of the others.",
     )
     arguments.add_json(parser, default=None)
     comparison.options(parser)

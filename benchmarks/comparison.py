@@ -1,33 +1,39 @@
-"""Redirects and creations a second: ours against plain Flask, on the same machine in turn.
+"""Redirects a second: ours against nginx, against what one would build by hand, against Flask.
 
-In each round each contender is started afresh and runs alone; the order is swapped from round to
-round, so whatever else the machine does wears both.  A round ends with the books: the clicks and
-links that the contender has counted must be those that were answered, or up to one more for each
-connection (`benchmarks.wrk` says why).  A contender's figure is the median of its rounds; the ratio
-is the median of the rounds' own ratios.
+In each round each contender is started afresh and runs alone; the order is turned from round to
+round, so whatever else the machine does wears all.  A contender is filled, warmed up, and followed
+over 16, 64 and 256 connections; a run ends with the books: the clicks that the contender has
+counted must be those that were answered, or up to one more for each connection (`benchmarks.wrk`
+says why).  Before that every answer of a load of its own is looked at.
 
-Which worker gets how many of the connections is chance, and a round in which one gets all of them
-is half as fast; that is why there are several rounds, each with new connections.
+A contender's figure is the median of its rounds; a ratio is the median of the rounds' own ratios.
+Processor time is that of all processes of the contender while the load lasts, its store and what
+applies the clicks included, by request; wrk's own is not in it.
+
+Which worker gets how many of the connections is chance; that is why there are several rounds, each
+with new connections.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks import report, wrk
+from benchmarks import plot, processes, report, wrk
 from benchmarks.arguments import positive
-from benchmarks.contenders import CONTENDERS, KEY, Contender
-from benchmarks.destinations import destination
+from benchmarks.client import Wrong
+from benchmarks.contenders import Contender, Ours, Plain
+from benchmarks.nginx import Lua, Nginx
 from benchmarks.report import say
 
 LINKS = 1_000  # that are there to be followed
-FOLLOWING = 64  # connections
-CREATING = 16  # connections
-WARM_UP = 1  # seconds; the links made and followed before have warmed up the rest
-COUNTING_PATIENCE = 60.0  # seconds until all clicks have to be counted
+CONNECTIONS = (16, 64, 256)
+CONTENDERS: tuple[type[Contender], ...] = (Ours, Nginx, Lua, Plain)
+YARDSTICK = Lua.name
+WARM_UP = 1  # seconds, for each number of connections
+COUNTING_PATIENCE = 120.0  # seconds until all clicks have to be counted
 
 
 class Books(NamedTuple):
@@ -44,47 +50,41 @@ class Books(NamedTuple):
 
 
 class Result(NamedTuple):
-    """One round of one contender."""
+    """One contender under one number of connections, in one round."""
 
-    redirects: wrk.Outcome
-    clicks: Books
-    creations: wrk.Outcome
-    links: Books
+    load: wrk.Outcome
+    books: Books | None  # None for who does not count
+    processor: float  # microseconds a request
 
     @property
     def faults(self) -> list[str]:
         """What must not happen, each in a few words."""
         found = []
-        for what, outcome, books in (
-            ("redirects", self.redirects, self.clicks),
-            ("creations", self.creations, self.links),
-        ):
-            if outcome.refused or outcome.broken:
-                found.append(f"{what}: {outcome.refused} refused, {outcome.broken} broken")
-            if not books.balance:
-                found.append(f"{what}: {books.answered} answered, {books.counted} counted")
+        if self.load.refused or self.load.broken:
+            found.append(f"{self.load.refused} refused, {self.load.broken} broken")
+        if self.books is not None and not self.books.balance:
+            found.append(f"{self.books.answered} answered, {self.books.counted} counted")
         return found
 
 
+Round = dict[int, Result]  # by connections
+
+
 class Figure(NamedTuple):
-    """One row of the table."""
+    """One column of the table."""
 
     name: str
-    key: str
     of: Callable[[Result], float]
     digits: int = 0
-    compared: bool = True
 
 
-FIGURES = (
-    Figure(f"redirects/s, {FOLLOWING} connections", "redirect_rate", lambda r: r.redirects.rate),
-    Figure("redirect p50, ms", "redirect_p50", lambda r: r.redirects.p50, 2),
-    Figure("redirect p99, ms", "redirect_p99", lambda r: r.redirects.p99, 2),
-    Figure("all clicks counted after, s", "counted_after", lambda r: r.clicks.late, 2, False),
-    Figure(f"creations/s, {CREATING} connections", "creation_rate", lambda r: r.creations.rate),
-    Figure("creation p50, ms", "creation_p50", lambda r: r.creations.p50, 2),
-    Figure("creation p99, ms", "creation_p99", lambda r: r.creations.p99, 2),
-)
+FIGURES = {
+    "rate": Figure("redirects/s", lambda result: result.load.rate),
+    "p50": Figure("p50, ms", lambda result: result.load.p50, 2),
+    "p99": Figure("p99, ms", lambda result: result.load.p99, 2),
+    "processor": Figure("processor, µs", lambda result: result.processor, 1),
+    "late": Figure("counted after, s", lambda result: result.books.late if result.books else 0, 1),
+}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -92,28 +92,65 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", metavar="N", type=positive, default=6, help="of load, each; default: 6"
     )
-    parser.add_argument("--quick", action="store_true", help="2 rounds of 2 seconds")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 1 second")
+    parser.add_argument("--connections", metavar="N", type=positive, nargs="+", default=CONNECTIONS)
     names = [contender.name for contender in CONTENDERS]
-    parser.add_argument("--only", choices=names, help="measure one contender")
+    parser.add_argument("--only", choices=names, nargs="+", help="measure these")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw an SVG")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status: 1 when anything was refused, broken or miscounted."""
-    wrk.find()
-    rounds, seconds = (2, 2) if arguments.quick else (arguments.rounds, arguments.seconds)
-    chosen = [kind for kind in CONTENDERS if arguments.only in (None, kind.name)]
-    results: dict[str, list[Result]] = {kind.name: [] for kind in chosen}
-    for turn in range(rounds):
-        for kind in chosen if turn % 2 == 0 else reversed(chosen):
-            result = measure(kind, seconds, turn)
-            results[kind.name].append(result)
-            say(f"round {turn + 1} of {rounds}, {kind.name}: {_line(result)}")
+    """The exit status: 1 when anything was refused, broken, wrong or miscounted."""
+    rounds, seconds = (2, 1) if arguments.quick else (arguments.rounds, arguments.seconds)
+    chosen = [
+        kind for kind in present(CONTENDERS) if not arguments.only or kind.name in arguments.only
+    ]
+    results = take_turns(
+        chosen, rounds, lambda kind, turn: measure(kind, arguments.connections, seconds, turn)
+    )
     _tell(results, rounds, seconds)
-    report.keep(arguments.json, _figures(results, seconds))
+    figures = {"seconds": seconds, "medians": medians(results), "ratios": _ratios(results)}
+    report.keep(arguments.json, figures | {"rounds": _plain(results)})
+    if arguments.plot:
+        plot.draw(arguments.plot, medians(results))
+    return judge(results)
+
+
+def present(contenders: Iterable[type[Contender]]) -> list[type[Contender]]:
+    """Those that can run here; says what to install for the others.  Raises `LoadError`."""
+    wrk.find()
+    for kind in contenders:
+        if missing := kind.missing():
+            say(f"{kind.name} is left out: {missing}")
+    return [kind for kind in contenders if not kind.missing()]
+
+
+def take_turns(
+    contenders: Sequence[type[Contender]],
+    rounds: int,
+    measure: Callable[[type[Contender], int], Round],
+) -> dict[str, list[Round]]:
+    """Every contender in every round, in turned order; says what comes out."""
+    results: dict[str, list[Round]] = {kind.name: [] for kind in contenders}
+    for turn in range(rounds):
+        for kind in contenders if turn % 2 == 0 else reversed(contenders):
+            results[kind.name].append(measure(kind, turn))
+            for connections, result in results[kind.name][-1].items():
+                verdict = "; ".join(result.faults) or "in order"
+                say(
+                    f"round {turn + 1} of {rounds}, {kind.name}, {connections} connections: "
+                    f"{result.load.rate:,.0f}/s, p99 {result.load.p99:.1f} ms, {verdict}"
+                )
+    return results
+
+
+def judge(results: dict[str, list[Round]]) -> int:
+    """The exit status; says what was wrong."""
     faults = [
-        f"{name}, round {place}: {fault}"
-        for name, of_rounds in results.items()
-        for place, result in enumerate(of_rounds, 1)
+        f"{name}, round {place}, {connections} connections: {fault}"
+        for name, rounds in results.items()
+        for place, of_round in enumerate(rounds, 1)
+        for connections, result in of_round.items()
         for fault in result.faults
     ]
     for fault in faults:
@@ -121,56 +158,78 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if faults else 0
 
 
-def measure(kind: type[Contender], seconds: int, turn: int) -> Result:
-    """One round of one contender, from its start to its end."""
-    with report.scratch() as scratch:
-        directory = Path(scratch)
-        contender = kind(directory)
-        following = wrk.Load(directory, contender.port, FOLLOWING)
-        creating = wrk.Load(directory, contender.port, CREATING)
-        with contender:
-            codes = _fill(contender)
-            warm = following.follow(codes, WARM_UP, seed=2 * turn)
-            before = _settle(contender, codes, LINKS + warm.answers)
-            redirects = following.follow(codes, seconds, seed=2 * turn + 1)
-            clicks = _clicks(contender, codes, before, redirects)
-            links_before = contender.links()
-            creations = creating.create(KEY, seconds, seed=turn + 1)
-            made = contender.links() - links_before
-            return Result(
-                redirects, clicks, creations, Books(creations.answers, made, CREATING, 0.0)
-            )
+def measure(
+    kind: type[Contender],
+    connections: Sequence[int],
+    seconds: int,
+    turn: int,
+    links: int = LINKS,
+    afterwards: Callable[[Contender], None] | None = None,
+) -> Round:
+    """One round of one contender, from its start to its end.  Raises `Wrong`."""
+    with report.scratch() as scratch, kind(Path(scratch)) as contender:
+        codes = contender.fill(links)
+        with contender.client() as client:
+            every = max(1, links // LINKS)
+            checked = [(codes[n], contender.location(n)) for n in range(0, links, every)]
+            client.check(checked)
+        counted = len(checked) + verify(contender, codes, seed=turn)
+        found: Round = {}
+        for place, number in enumerate(connections):
+            load = wrk.Load(Path(scratch), contender.port, number)
+            seed = (turn + 1) * 100 + place
+            warm = load.follow(codes, WARM_UP, seed)
+            before = settle(contender, codes, counted + warm.answers)
+            found[number] = follow(contender, load, codes, seconds, seed + 50, before, number)
+            books = found[number].books
+            counted = books.counted + before if books is not None else 0
+        if afterwards is not None:
+            afterwards(contender)
+        return found
 
 
-def _fill(contender: Contender) -> list[str]:
-    """Make links and follow each once; answers their codes.  Raises `Wrong`."""
-    urls = [destination(number) for number in range(LINKS)]
-    with contender.client() as client:
-        codes = [client.create(url) for url in urls]
-        client.check(zip(codes, urls, strict=True))
-    return codes
+def verify(contender: Contender, codes: Sequence[str], seed: int) -> int:
+    """A second of load of which every answer is looked at; how many there were.  Raises `Wrong`."""
+    locations = [contender.location(number) for number in range(len(codes))]
+    load = wrk.Load(contender.directory, contender.port, 64)
+    outcome = load.verify(codes, locations, WARM_UP, seed)
+    if outcome.wrong or outcome.refused or outcome.broken:
+        raise Wrong(f"{contender.name}: {outcome.wrong} answers were no redirect, or a wrong one")
+    return outcome.answers
 
 
-def _clicks(contender: Contender, codes: Sequence[str], before: int, outcome: wrk.Outcome) -> Books:
-    """The books after a load.  How late they balance is read as soon as they do."""
-    ended = time.monotonic()
-    while contender.clicks(codes) - before < outcome.answers:
-        if time.monotonic() - ended > COUNTING_PATIENCE:
-            break
+def follow(
+    contender: Contender,
+    load: wrk.Load,
+    codes: Sequence[str],
+    seconds: int,
+    seed: int,
+    before: int,
+    allowed: int,
+) -> Result:
+    """A load, its price, and the books after it; `before` clicks were counted already."""
+    pids = contender.pids
+    had = processes.seconds(pids)
+    outcome = load.follow(codes, seconds, seed)
+    took = (processes.seconds(pids) - had) * 1e6 / max(1, outcome.answers)
+    if not contender.counts:
+        return Result(outcome, None, took)
+    ended, wanted = time.monotonic(), before + outcome.answers
+    while contender.clicks(codes) < wanted and time.monotonic() - ended < COUNTING_PATIENCE:
         time.sleep(0.02)
     late = time.monotonic() - ended
-    counted = _settle(contender, codes, before + outcome.answers) - before
-    return Books(outcome.answers, counted, FOLLOWING, late)
+    counted = settle(contender, codes, wanted) - before
+    return Result(outcome, Books(outcome.answers, counted, allowed, late), took)
 
 
-def _settle(contender: Contender, codes: Sequence[str], expected: int) -> int:
+def settle(contender: Contender, codes: Sequence[str], expected: int) -> int:
     """The clicks counted, once they are at least `expected` and do not become more.
 
     Nothing is under way then: clicks are promised to be counted within the contender's delay.
     """
     deadline = time.monotonic() + COUNTING_PATIENCE
     counted, since = contender.clicks(codes), time.monotonic()
-    while time.monotonic() < deadline:
+    while contender.counts and time.monotonic() < deadline:
         time.sleep(0.05)
         now = contender.clicks(codes)
         if now != counted:
@@ -180,45 +239,48 @@ def _settle(contender: Contender, codes: Sequence[str], expected: int) -> int:
     return counted
 
 
-def _line(result: Result) -> str:
-    verdict = "; ".join(result.faults) or "all counted"
-    return (
-        f"{result.redirects.rate:,.0f} redirects/s (p99 {result.redirects.p99:.1f} ms), "
-        f"{result.creations.rate:,.0f} creations/s, {verdict}"
-    )
-
-
-def _medians(results: dict[str, list[Result]]) -> dict[str, dict[str, float]]:
+def medians(results: dict[str, list[Round]]) -> dict[str, dict[int, dict[str, float]]]:
+    """By contender, connections and figure."""
     return {
-        figure.key: {name: median(map(figure.of, rounds)) for name, rounds in results.items()}
-        for figure in FIGURES
+        name: {
+            connections: {
+                key: median(figure.of(of_round[connections]) for of_round in rounds)
+                for key, figure in FIGURES.items()
+            }
+            for connections in rounds[0]
+        }
+        for name, rounds in results.items()
+        if rounds
     }
 
 
-def _ratios(results: dict[str, list[Result]]) -> dict[str, float | None]:
-    """Ours by plain, by figure; None where that says nothing or only one was measured."""
-    first, *others = (results.get(kind.name, []) for kind in CONTENDERS)
-    ratios: dict[str, float | None] = {}
-    for figure in FIGURES:
-        pairs = [(figure.of(a), figure.of(b)) for a, b in zip(first, *others, strict=False)]
-        wanted = figure.compared and pairs
-        ratios[figure.key] = median(a / b for a, b in pairs) if wanted else None
-    return ratios
+def _ratios(results: dict[str, list[Round]]) -> dict[str, dict[int, float]]:
+    """Redirects a second against the yardstick's in the same round; empty without it."""
+    yardstick = results.get(YARDSTICK) or []
+    return {
+        name: {
+            connections: median(
+                mine[connections].load.rate / its[connections].load.rate
+                for mine, its in zip(rounds, yardstick, strict=True)
+            )
+            for connections in yardstick[0]
+        }
+        for name, rounds in results.items()
+        if yardstick
+    }
 
 
-def _tell(results: dict[str, list[Result]], rounds: int, seconds: int) -> None:
-    medians, ratios = _medians(results), _ratios(results)
+def _tell(results: dict[str, list[Round]], rounds: int, seconds: int) -> None:
+    ratios = _ratios(results)
     rows = []
-    for figure in FIGURES:
-        values = [f"{value:,.{figure.digits}f}" for value in medians[figure.key].values()]
-        ratio = ratios[figure.key]
-        rows.append([figure.name, *values, "" if ratio is None else f"{ratio:.2f}"])
-    exact = [
-        f"{sum(result.clicks.balance for result in of_rounds)} of {rounds}"
-        for of_rounds in results.values()
-    ]
-    rows.append(["rounds with every click counted", *exact, ""])
-    report.table(["median", *results, "ours / plain"], rows)
+    for name, by_connections in medians(results).items():
+        for connections, figures in by_connections.items():
+            values = [f"{figures[key]:,.{figure.digits}f}" for key, figure in FIGURES.items()]
+            ratio = f"{ratios[name][connections]:.2f}" if ratios else ""
+            rows.append([f"{name}, {connections} connections", *values, ratio])
+    rows.sort(key=lambda row: int(row[0].rpartition(", ")[2].split()[0]))
+    names = [figure.name for figure in FIGURES.values()]
+    report.table(["median", *names, f"against {YARDSTICK}"], rows)
     machine = report.machine()
     print(
         f"\n{rounds} rounds of {seconds} s, in turn, on {machine['processors']} processors, "
@@ -226,14 +288,18 @@ def _tell(results: dict[str, list[Result]], rounds: int, seconds: int) -> None:
     )
 
 
-def _figures(results: dict[str, list[Result]], seconds: int) -> dict[str, Any]:
-    rounds = {
-        name: [{field: part._asdict() for field, part in result._asdict().items()} for result in of]
-        for name, of in results.items()
-    }
+def _plain(results: dict[str, list[Round]]) -> dict[str, Any]:
     return {
-        "seconds": seconds,
-        "medians": _medians(results),
-        "ratios": _ratios(results),
-        "rounds": rounds,
+        name: [
+            {
+                connections: {
+                    "load": result.load._asdict(),
+                    "books": result.books and result.books._asdict(),
+                    "processor": result.processor,
+                }
+                for connections, result in of_round.items()
+            }
+            for of_round in rounds
+        ]
+        for name, rounds in results.items()
     }

@@ -1,11 +1,12 @@
-"""The contenders, ours and plain: processes of their own, and questions to them.
+"""The contenders: processes of their own, and questions to them.
 
 A contender is a context: entering starts it on a free port of 127.0.0.1 with an empty data
-directory and waits until it answers, leaving stops it and what it started.  Both are asked the same
-things, so every check of one is a check of the other.
+directory and waits until it answers, leaving stops it and what it started.  All are asked the same
+things, so every check of one is a check of the others.  The nginx ones are in `benchmarks.nginx`.
 """
 
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -16,11 +17,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import redis
 
+from benchmarks import processes
 from benchmarks.client import Client
+from benchmarks.destinations import destination
 from shortener import children
 from shortener.embedded import find_binary
 
@@ -28,6 +31,7 @@ KEY = "sk_only-of-a-benchmark-on-loopback"
 START_PATIENCE = 60.0  # seconds until it has to answer
 STOP_PATIENCE = 40.0  # seconds; longer than ours gives its own children
 ROOT = Path(__file__).parent.parent
+BULK = 1_000  # links of one request
 THREADS = 16  # of each worker of plain
 
 
@@ -40,12 +44,19 @@ class Contender(ABC):
 
     name: str
     counting_delay: float  # seconds after which clicks have to be in the statistics
+    counts = True  # whether it counts clicks at all
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.port = free_port()
         self._log = directory / "log"
         self._running = ExitStack()
+        self._pids: list[int] = []
+
+    @classmethod
+    def missing(cls) -> str:
+        """Why it cannot run here, and what to install; empty when it can."""
+        return ""
 
     def __enter__(self) -> Self:
         with ExitStack() as begun:
@@ -69,6 +80,20 @@ class Contender(ABC):
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def pids(self) -> list[int]:
+        """All of its processes."""
+        return processes.family(self._pids)
+
+    def fill(self, links: int) -> list[str]:
+        """Make links to the first destinations; answers their codes, in that order."""
+        with self.client() as client:
+            return [client.create(destination(number)) for number in range(links)]
+
+    def location(self, number: int) -> str:
+        """Where the link with this number leads."""
+        return destination(number)
+
     @abstractmethod
     def clicks(self, codes: Sequence[str]) -> int:
         """Redirects counted so far, when only `codes` were followed."""
@@ -86,6 +111,7 @@ class Contender(ABC):
         with self._log.open("ab") as log:
             process = children.start(command, environ, output=log.fileno())
         self._running.callback(children.stop, process, STOP_PATIENCE)
+        self._pids.append(process.pid)
         return process
 
     def _wait(self, process: "subprocess.Popen[bytes]", path: str, wanted: int) -> None:
@@ -111,6 +137,17 @@ class Ours(Contender):
 
     name = "ours"
     counting_delay = 2.0
+    settings: ClassVar[Mapping[str, str]] = {}  # beside those that `serve` gives
+
+    def fill(self, links: int) -> list[str]:
+        codes: list[str] = []
+        with self.client() as client:
+            for first in range(0, links, BULK):
+                numbers = range(first, min(first + BULK, links))
+                wanted = [{"url": destination(number)} for number in numbers]
+                made = client.post("/api/v1/links/bulk", json.dumps({"links": wanted}).encode())
+                codes += [str(result["link"]["code"]) for result in made["results"]]
+        return codes
 
     def clicks(self, codes: Sequence[str]) -> int:  # noqa: ARG002 - the site's sum has them all
         with self.client() as client:
@@ -123,6 +160,7 @@ class Ours(Contender):
 
     def _start(self) -> None:
         command, environ = serve(self.directory / "data", self.port)
+        environ |= {f"SHORTENER_{name}": value for name, value in self.settings.items()}
         self._wait(self._run(command, environ), "/-/ready", 200)
 
 
@@ -146,18 +184,11 @@ class Plain(Contender):
         return self.directory / "socket"
 
     def _start(self) -> None:
-        self._run(self._valkey(), os.environ)
+        self._run(valkey(self._socket, self.directory), os.environ)
         environ = dict(os.environ)
         environ |= {"PLAIN_SOCKET": str(self._socket), "PLAIN_BASE_URL": self.address}
         gunicorn = self._run(self._gunicorn(), environ)
         self._wait(gunicorn, "/no-such-code", 404)
-
-    def _valkey(self) -> list[str]:
-        return [
-            *(str(find_binary("")), "--port", "0", "--unixsocket", str(self._socket)),
-            *("--dir", str(self.directory), "--save", ""),
-            *("--appendonly", "yes", "--appendfsync", "everysec"),
-        ]
 
     def _gunicorn(self) -> list[str]:
         return [
@@ -169,7 +200,13 @@ class Plain(Contender):
         ]
 
 
-CONTENDERS: tuple[type[Contender], ...] = (Ours, Plain)
+def valkey(socket: Path, directory: Path) -> list[str]:
+    """The command of a Valkey that keeps what it has, as a contender's own store."""
+    return [
+        *(str(find_binary("")), "--port", "0", "--unixsocket", str(socket)),
+        *("--dir", str(directory), "--save", ""),
+        *("--appendonly", "yes", "--appendfsync", "everysec"),
+    ]
 
 
 def serve(data_dir: Path, port: int) -> tuple[list[str], dict[str, str]]:

@@ -1,8 +1,9 @@
 """The load generator: `wrk`, with a script that we write for each run.
 
-Requests are made beforehand, in Python, so the script only picks; it does not look at answers (that
-would slow wrk down and be measured): wrk itself counts statuses above 399.  At its end wrk forgets
-the requests that are under way: up to one for each connection is answered without being reported.
+Requests are made before the load begins, so the script only picks.  While it measures it does not
+look at answers (that would slow wrk down and be measured): wrk itself counts statuses above 399.
+`verify` looks at each, and measures nothing.  At its end wrk forgets the requests that are under
+way: up to one for each connection is answered without being reported.
 """
 
 import json
@@ -16,7 +17,8 @@ from typing import NamedTuple
 from benchmarks.destinations import destination
 from shortener import children
 
-PATIENCE = 10.0  # seconds that one answer may take; seconds wrk may need to end
+PATIENCE = 10.0  # seconds that one answer may take
+SETTLING = 60.0  # seconds wrk may need to begin and to end
 MARK = "figures: "
 
 # As browsers send them; each link is followed with one of them.
@@ -31,14 +33,36 @@ LANGUAGES = ("ar-SA,ar;q=0.9,en;q=0.8", "en-US,en;q=0.9", "en-GB,en;q=0.5")
 # Each of wrk's threads has a Lua state of its own and a `number`; `seed` sets runs apart.
 _BEGIN = """
 local threads = 0
+local all = {}
 function setup(thread)
   thread:set("number", threads)
   threads = threads + 1
+  all[threads] = thread
 end
 """
 _FOLLOW = """
-function init() math.randomseed(seed * 1000 + number) end
+local requests = {}
+wrong = 0
+function init()
+  math.randomseed(seed * 1000 + number)
+  for code in io.lines(codes) do
+    local agent = agents[#requests % #agents + 1]
+    local language = languages[#requests % #languages + 1]
+    requests[#requests + 1] = string.format(visit, code, agent, language)
+  end
+end
 function request() return requests[math.random(#requests)] end
+"""
+_VERIFY = """
+local known = {}
+for location in io.lines(locations) do known[location] = true end
+function response(status, headers)
+  local location = headers["location"] or headers["Location"]
+  if status ~= 302 or not known[location] then wrong = wrong + 1 end
+end
+"""
+_PACE = """
+function delay() return math.random(0, 2 * pause) end
 """
 _CREATE = """
 local made = 0
@@ -49,12 +73,14 @@ end
 """
 _END = """
 function done(summary, latency)
-  local errors = summary.errors
+  local errors, wrong = summary.errors, 0
+  for _, thread in ipairs(all) do wrong = wrong + (thread:get("wrong") or 0) end
   io.write(string.format(
     mark .. '{"answers": %d, "microseconds": %d, "p50": %d, "p99": %d, "worst": %d, ' ..
-    '"refused": %d, "broken": %d}\\n',
+    '"refused": %d, "broken": %d, "wrong": %d}\\n',
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
-    latency.max, errors.status, errors.connect + errors.read + errors.write + errors.timeout))
+    latency.max, errors.status, errors.connect + errors.read + errors.write + errors.timeout,
+    wrong))
 end
 """
 
@@ -73,6 +99,7 @@ class Outcome(NamedTuple):
     worst: float
     refused: int  # answers with a status above 399
     broken: int  # connections that failed, and answers that took longer than `PATIENCE`
+    wrong: int = 0  # answers that were not the redirect they should be, when they are looked at
 
     @property
     def rate(self) -> float:
@@ -87,10 +114,22 @@ class Load:
         self._script = directory / "load.lua"
         self._host, self._connections = f"127.0.0.1:{port}", connections
 
-    def follow(self, codes: Sequence[str], seconds: int, seed: int) -> Outcome:
-        """Follow codes, drawn anew for each request."""
-        requests = ",\n".join(_lua(self._visit(place, code)) for place, code in enumerate(codes))
-        return self._run(f"local requests = {{\n{requests}\n}}\n{_FOLLOW}", seconds, seed)
+    def follow(self, codes: Sequence[str], seconds: int, seed: int, pace: int = 0) -> Outcome:
+        """Follow codes, drawn anew for each request; `pace` limits how many a second, about."""
+        texts = self._following(codes)
+        if pace:
+            pause = round(1000 * self._connections / pace)  # milliseconds
+            texts += f"local pause = {pause}\n{_PACE}"
+        return self._run(texts, seconds, seed)
+
+    def verify(
+        self, codes: Sequence[str], locations: Sequence[str], seconds: int, seed: int
+    ) -> Outcome:
+        """The same, with a look at every answer: it has to lead to one of `locations`."""
+        file = self._script.with_suffix(".locations")
+        file.write_text("\n".join(locations) + "\n", "ascii")
+        texts = f"local locations = {_lua(str(file))}\n{self._following(codes)}{_VERIFY}"
+        return self._run(texts, seconds, seed)
 
     def create(self, key: str, seconds: int, seed: int) -> Outcome:
         """Create links, each to a URL of its own; `seed` must be new to the server."""
@@ -110,18 +149,24 @@ class Load:
         texts = f"local head = {_lua(head)}\nlocal body = {_lua(body)}\n"
         return self._run(texts + _CREATE, seconds, seed)
 
-    def _visit(self, place: int, code: str) -> str:
+    def _following(self, codes: Sequence[str]) -> str:
+        """The part of the script that asks for codes, as browsers ask."""
+        file = self._script.with_suffix(".codes")
+        file.write_text("\n".join(codes) + "\n", "ascii")
         lines = (
-            f"GET /{code} HTTP/1.1",
+            "GET /%s HTTP/1.1",
             f"Host: {self._host}",
-            f"User-Agent: {AGENTS[place % len(AGENTS)]}",
+            "User-Agent: %s",
             "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
             "Accept-Encoding: gzip, deflate",
-            f"Accept-Language: {LANGUAGES[place % len(LANGUAGES)]}",
+            "Accept-Language: %s",
             "",
             "",
         )
-        return "\r\n".join(lines)
+        visit = _lua("\r\n".join(lines))
+        agents, languages = (", ".join(map(_lua, texts)) for texts in (AGENTS, LANGUAGES))
+        known = f"local codes, visit = {_lua(str(file))}, {visit}\n"
+        return f"{known}local agents, languages = {{{agents}}}, {{{languages}}}\n{_FOLLOW}"
 
     def _run(self, script: str, seconds: int, seed: int) -> Outcome:
         known = f"local seed, mark = {seed}, {_lua(MARK)}\n"
@@ -135,7 +180,7 @@ class Load:
         with said.open("wb") as file:
             process = children.start(command, os.environ, output=file.fileno())
         try:
-            process.wait(seconds + 2 * PATIENCE)
+            process.wait(seconds + SETTLING)
         except subprocess.TimeoutExpired:
             raise LoadError("wrk does not end") from None
         finally:
@@ -170,6 +215,7 @@ def _read(said: str) -> Outcome:
         worst=read["worst"] / 1e3,
         refused=read["refused"],
         broken=read["broken"],
+        wrong=read["wrong"],
     )
 
 

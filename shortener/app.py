@@ -27,7 +27,7 @@ from shortener.portions import Portions
 from shortener.stats import Stats
 from shortener.tags import Tags
 from shortener.transfer import Transfer
-from shortener.web import api, headers, operations, pages, preview, problems
+from shortener.web import api, docs, headers, operations, pages, preview, problems
 from shortener.web import redirect as redirects
 from shortener.web.domains import Domains
 from shortener.web.edge import Edge
@@ -96,6 +96,7 @@ def create_app(
             settings.believed_country_header,
         )
     )
+    app.register_blueprint(docs.blueprint(app, settings.base_url))
     proxied = behind_proxies(app.wsgi_app, settings.trusted_proxies)
     app.wsgi_app = meter.around(proxied)  # type: ignore[assignment, method-assign]
     reserved.update(rule.rule.split("/")[1].casefold() for rule in app.url_map.iter_rules())
@@ -110,7 +111,7 @@ def _parts(
     stats, catalogue = Stats(store, cells), Catalogue(store, links)
     mint = Mint(store, links, _codes(store, settings), settings.code_length)
     tags = Tags(store, links, stats)
-    transfer = Transfer(links, catalogue, mint, tags, Portions(store))
+    transfer = Transfer(links, catalogue, mint, tags, Portions(store), lambda: site.identity(store))
     accounts = Accounts(store, settings.admin_key)
     return api.Parts(
         links,

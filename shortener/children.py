@@ -4,11 +4,14 @@ On Linux the kernel sees to the first (`prctl`): whatever kills the parent, the 
 Elsewhere a child is only stopped by a parent that stops in order.
 """
 
+import contextlib
 import ctypes
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -52,3 +55,13 @@ def dying_with_parent() -> Callable[[], None]:
         return lambda: None
     prctl = ctypes.CDLL(None).prctl
     return lambda: prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+
+
+def step_back(by: int) -> None:
+    """Leave the processor to the others: our priority goes down by `by` (0 to 19).
+
+    Where Linux shares it out between sessions first (`sched_autogroup`), that of our session does.
+    """
+    os.nice(by)
+    with contextlib.suppress(OSError):  # no Linux, or not shared out like this
+        Path("/proc/self/autogroup").write_text(str(by))

@@ -24,6 +24,7 @@ from shortener.web.edge import Edge
 from shortener.web.patience import KEEP_ALIVE
 from shortener.web.protocol import RedirectProtocol
 
+SWITCH_INTERVAL = 0.0002  # seconds that Flask's threads may hold up the event loop, each time
 DRAIN = 8  # seconds that requests may go on after a stop
 
 
@@ -114,6 +115,7 @@ def default_workers() -> int:
 
 def main() -> None:
     """Serve until SIGTERM, with as many connections as the system allows."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:

@@ -76,6 +76,7 @@ WITHIN_ROW = {  # the few steps sideways, each with the direction it has
 OWNERS = {  # who may use a library
     "flask": {"web", "app"},
     "werkzeug": {"web"},
+    "markupsafe": {"web"},
     "redis": {
         "limits",
         "connections",

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from shortener.config import Settings
 
+STEP_BACK = 10  # of the aggregator's priority: clicks can wait, visitors should not
 _SIGNS = {"ok": "[green]ok[/]", "degraded": "[yellow]degraded[/]", "failed": "[red]failed[/]"}
 
 
@@ -28,9 +29,10 @@ def serve(without_aggregator: bool) -> None:
 @click.command()
 def aggregate() -> None:
     """Run the aggregator alone: counts the clicks in this host's journals."""
-    from shortener import aggregator, connections, counting, data_dir, site
+    from shortener import aggregator, children, connections, counting, data_dir, site
 
     settings = Settings.load()
+    children.step_back(STEP_BACK)
     host = data_dir.prepare(settings.data_dir)
     _lock = aggregator.lock(settings.data_dir)
     store = connections.sync(_redis_url(settings), connections.BATCH_TIMEOUT)

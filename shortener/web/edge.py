@@ -31,11 +31,11 @@ from shortener.web.memory import Remembered
 from shortener.web.meter import Meter, Request
 from shortener.web.patience import Patience
 from shortener.web.records import Found, Records
-from shortener.web.redirect import CACHE_CONTROL
+from shortener.web.redirect import HEADERS
 from shortener.web.turn import Turn
 from shortener.web.visitor import Headers, click, host, is_counted, read_headers
 
-_HEADERS = [(b"cache-control", CACHE_CONTROL.encode()), (b"content-length", b"0")]
+_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 _EMPTY = {"type": "http.response.body", "body": b""}
 
 

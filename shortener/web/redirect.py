@@ -29,7 +29,11 @@ from shortener.web.passwords import Passwords
 from shortener.web.visitor import Headers, click, is_ahead, is_counted
 
 MAX_ORPHANS = 100  # visits to unknown codes counted a second
-CACHE_CONTROL = "private, no-store"  # a cached redirect is a click nobody sees
+HEADERS = {  # of every redirect, beside where it leads
+    "Cache-Control": "private, no-store",  # a cached redirect is a click nobody sees
+    "X-Robots-Tag": "noindex",  # what it leads to is for search engines, not the way there
+    "Content-Length": "0",
+}
 
 
 def blueprint(
@@ -163,7 +167,6 @@ def _answer(redirect: Redirect, with_location: bool = True) -> Response:
     response.headers.clear()
     if with_location:
         response.headers["Location"] = redirect.location
-    response.headers["Cache-Control"] = CACHE_CONTROL
-    response.headers["Content-Length"] = "0"
+    response.headers.update(HEADERS)
     response.autocorrect_location_header = False
     return response

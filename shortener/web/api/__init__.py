@@ -10,6 +10,11 @@ transfer export and import
 carried  the records of those
 keys     API keys
 
+described what each operation takes and answers: the source of the OpenAPI document
+parameters parameters and headers, as tables
+kinds    what fields of bodies and answers hold, with their bounds
+examples what requests and answers look like
+
 queries  query strings, parsed
 listing  which links a list shows
 bodies   what requests may carry

@@ -3,10 +3,10 @@
 import csv as csv_format
 import io
 import re
-from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
+from msgspec import UNSET
 from werkzeug.datastructures import MIMEAccept
 
 from shortener.cells import Cells
@@ -15,12 +15,45 @@ from shortener.series import Counts
 from shortener.stats import ORPHANS, SITE, Answer, Question, Subject, tag_subject
 from shortener.visits import DIMENSIONS, Dimension
 from shortener.web.api import bodies, queries
-from shortener.web.api.answers import time_text
+from shortener.web.api.answers import (
+    ByRange,
+    ClickCounts,
+    IntervalCounts,
+    LabelCount,
+    StatsAnswer,
+    time_text,
+)
+from shortener.web.api.kinds import MAX_TAG
+from shortener.web.api.parameters import TEXT, Parameter, line, one_of, whole
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 1_000  # labels of a dimension
 _BY_NAME = {dimension.name: dimension for dimension in DIMENSIONS}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets would calculate
+
+PARAMETERS = (
+    *queries.PARAMETERS,
+    Parameter(
+        "group_by",
+        f"Dimensions with commas between: {', '.join(_BY_NAME)}. Left out, all of them.",
+        TEXT,
+        "country,referrer",
+    ),
+    Parameter(
+        "limit",
+        "Labels of each dimension; the rest is *other*.",
+        whole(1, MAX_LIMIT, DEFAULT_LIMIT),
+    ),
+    Parameter(
+        "format",
+        "CSV is the series, or with one `group_by` that dimension; also by `Accept: text/csv`.",
+        one_of(("json", "csv"), "json"),
+    ),
+)
+SUBJECTS = (
+    Parameter("tag", "Clicks of links while they had this tag.", line(MAX_TAG), "news"),
+    Parameter("orphans", "Visits to unknown codes instead.", one_of(("true", "false"), "false")),
+)
 
 
 class Asked(NamedTuple):
@@ -50,11 +83,9 @@ def subject(query: queries.Query) -> Subject:
         raise Invalid.field("tag", problem.fields[0].message) from None
 
 
-def asked(
-    query: queries.Query, accepted: MIMEAccept, cells: Cells, now: datetime, also: Collection[str]
-) -> Asked:
-    """Everything a query asks; `also` are parameters that others read.  Raises `Invalid`."""
-    question = queries.question(query, cells, now, ("group_by", "limit", "format", *also))
+def asked(query: queries.Query, accepted: MIMEAccept, cells: Cells, now: datetime) -> Asked:
+    """Everything a query asks.  Raises `Invalid`."""
+    question = queries.question(query, cells, now)
     dimensions = _dimensions(query.get("group_by"))
     as_csv = _is_csv(query.get("format"), accepted)
     column = None
@@ -95,32 +126,30 @@ def _is_csv(text: str | None, accepted: MIMEAccept) -> bool:
     return text == "csv"
 
 
-def answer(found: Answer, limit: int) -> dict[str, object]:
+def answer(found: Answer, limit: int) -> StatsAnswer:
     """Statistics as JSON has them."""
     question = found.question
 
     def local(at: datetime) -> str:
         return time_text(at.astimezone(question.zone))
 
-    return {
-        "from": local(question.start),
-        "to": local(question.end),
-        "interval": question.interval,
-        "tz": question.zone.key,
-        "totals": found.totals._asdict(),
-        "series": [{"start": local(start)} | counts._asdict() for start, counts in found.series],
-        "by": {
+    return StatsAnswer(
+        start=local(question.start),
+        end=local(question.end),
+        interval=question.interval,
+        tz=question.zone.key,
+        totals=ClickCounts(**found.totals._asdict()),
+        series=[IntervalCounts(local(at), **counts._asdict()) for at, counts in found.series],
+        by={
             name: [_label(label, clicks) for label, clicks in _cut(labels, limit)]
             for name, labels in found.by.labels.items()
         },
-        "by_range": {"from": local(found.by.start), "to": local(found.by.end)},
-    }
+        by_range=ByRange(local(found.by.start), local(found.by.end)),
+    )
 
 
-def _label(label: str | None, clicks: int) -> dict[str, object]:
-    if label is None:
-        return {"value": None, "other": True, "clicks": clicks}
-    return {"value": label, "clicks": clicks}
+def _label(label: str | None, clicks: int) -> LabelCount:
+    return LabelCount(label, clicks, True if label is None else UNSET)
 
 
 def _cut(labels: list[tuple[str | None, int]], limit: int) -> list[tuple[str | None, int]]:

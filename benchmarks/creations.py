@@ -1,0 +1,65 @@
+"""Links made a second, one request each: ours against plain Flask.
+
+In each round both are started afresh and run alone, in turned order.  A round ends with the books:
+the links that there are must be those whose making was answered, or up to one more for each
+connection.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+from benchmarks import report, wrk
+from benchmarks.arguments import positive
+from benchmarks.comparison import Books, Result, judge, present, take_turns
+from benchmarks.contenders import KEY, Contender, Ours, Plain
+
+CONTENDERS: tuple[type[Contender], ...] = (Ours, Plain)
+CONNECTIONS = 16
+WARM_UP = 1  # seconds
+FIGURES: dict[str, Callable[[wrk.Outcome], float]] = {
+    f"creations/s, {CONNECTIONS} connections": lambda load: load.rate,
+    "p50, ms": lambda load: load.p50,
+    "p99, ms": lambda load: load.p99,
+}
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", metavar="N", type=positive, default=5, help="default: 5")
+    parser.add_argument(
+        "--seconds", metavar="N", type=positive, default=6, help="of load, each; default: 6"
+    )
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 2 seconds")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The exit status: 1 when anything was refused, broken or miscounted."""
+    rounds, seconds = (2, 2) if arguments.quick else (arguments.rounds, arguments.seconds)
+    results = take_turns(
+        present(CONTENDERS), rounds, lambda kind, turn: {CONNECTIONS: measure(kind, seconds, turn)}
+    )
+    of = {name: [one[CONNECTIONS].load for one in of_rounds] for name, of_rounds in results.items()}
+    first, second = of.values()
+    rows = []
+    for name, figure in FIGURES.items():
+        values = [f"{median(map(figure, loads)):,.1f}" for loads in of.values()]
+        pairs = zip(first, second, strict=True)
+        rows.append([name, *values, f"{median(figure(a) / figure(b) for a, b in pairs):.2f}"])
+    report.table(["median", *of, "ours / plain"], rows)
+    report.keep(
+        arguments.json,
+        {name: [load._asdict() for load in loads] for name, loads in of.items()},
+    )
+    return judge(results)
+
+
+def measure(kind: type[Contender], seconds: int, turn: int) -> Result:
+    """One round of one contender, from its start to its end."""
+    with report.scratch() as scratch, kind(Path(scratch)) as contender:
+        load = wrk.Load(Path(scratch), contender.port, CONNECTIONS)
+        load.create(KEY, WARM_UP, seed=2 * turn + 1)
+        before = contender.links()
+        outcome = load.create(KEY, seconds, seed=2 * turn + 2)
+        made = contender.links() - before
+        return Result(outcome, Books(outcome.answers, made, CONNECTIONS, 0.0), 0.0)
