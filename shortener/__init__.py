@@ -8,8 +8,10 @@ row 1  config       settings, parsed and checked once     errors     what can go
        status       what the aggregator reports           gauges     counters of all processes
        access_log   a line a request, if wanted           values     how settings are read
 row 2  keys         every Redis key, in one table         codes      number -> code; alias rules
-       targets      where a link may point                cells      the hour and day of a click
+       targets      where a link may point                cells      where clicks are kept, how long
        connections  Redis clients from one URL            intervals  hours and days of a zone
+       visits       a click -> its labels; DIMENSIONS     agents     user agents, read
+       places       the country of an address             horizon    what cells still tell
        tracked      one that is told of changes
 row 3  site         what is fixed at the first start      link       what a link is
        links        find, change, delete                  redirects  the decision, pure
@@ -19,9 +21,12 @@ row 3  site         what is fixed at the first start      link       what a link
        tags         tags of links                         portions   statistics, carried over
        transfer     export and import
        stats        ask about clicks                      limits     how often is too often
-       accounts     API keys and scopes                   tally      sums of clicks, applied once
-       aggregator   tails the journals, tidies up         health     named checks, in words
-       metrics      numbers for Prometheus                qr         short URLs as QR codes
+       series       counts by interval                    labels     clicks by label
+       accounts     API keys and scopes                   increments clicks, summed up
+       tally        these, applied once                   salts      what visitors are hashed with
+       aggregator   tails the journals, tidies up         counting   all that counts, wired
+       health       named checks, in words                metrics    numbers for Prometheus
+       qr           short URLs as QR codes                pulse      what is clicked just now
 row 4  web/         everything that knows HTTP
 row 5  app          wires it all on one screen
 row 6  embedded     the private Redis                     server     gunicorn and its worker

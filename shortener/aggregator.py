@@ -17,11 +17,13 @@ from pathlib import Path
 import msgspec
 
 from shortener import connections, keys
-from shortener.cells import Cells
 from shortener.config import StartError
+from shortener.increments import Increments, Sums
+from shortener.pulse import Pulse
+from shortener.salts import Salts
 from shortener.segments import Batch, HeldJournal, held_journals
 from shortener.status import Status, write_status
-from shortener.tally import MAX_INCREMENTS, Increments, Tally
+from shortener.tally import MAX_INCREMENTS, Tally
 
 POLL = 0.2  # seconds between two looks at the journals when there is little to do
 PACE = 256 * 1024  # bytes; less is little: clicks that wait together cost fewer increments
@@ -40,8 +42,16 @@ log = logging.getLogger(__name__)
 class Aggregator:
     """Reads the journals in `data_dir`.  `step`, `compare` and `tidy` are its whole work."""
 
-    def __init__(self, tally: Tally, cells: Cells, data_dir: Path, limit: int) -> None:
-        self._tally, self._cells = tally, cells
+    def __init__(
+        self,
+        tally: Tally,
+        sums: Sums,
+        salts: Salts,
+        pulse: Pulse,
+        data_dir: Path,
+        limit: int,
+    ) -> None:
+        self._tally, self._sums, self._salts, self._pulse = tally, sums, salts, pulse
         self._data_dir, self._limit = data_dir, limit
         self._marks: dict[str, dict[str, int]] = {}  # journal -> bucket -> offset
         self._applied_at: dict[Path, float] = {}  # segment -> when it was seen wholly applied
@@ -102,6 +112,7 @@ class Aggregator:
             self._failures.pop((journal.name, bucket, mark), None)
             if bucket == SITE_BUCKET and answer.mark == batch.end:  # every click counts there
                 self.status.applied += len(batch.clicks)
+                self._pulse.note(batch.clicks)
                 if batch.damaged:
                     self.status.damaged += len(batch.damaged)
                     self._set_aside(f"{journal.name}.{mark:020d}.damaged", batch.damaged)
@@ -115,7 +126,7 @@ class Aggregator:
             if len(batch.clicks) > self._size:
                 size = self._size
                 batch = Batch(batch.clicks[:size], batch.ends[:size], batch.ends[size - 1], b"")
-            increments = Increments(batch.clicks, self._cells)
+            increments = self._sums.of(batch.clicks)
             if increments.largest <= MAX_INCREMENTS or self._size == 1:
                 self._size = min(MAX_BATCH, self._size + self._size // 8 + 1)
                 return batch, increments
@@ -196,6 +207,7 @@ class Aggregator:
             except OSError as error:
                 log.error("cannot tidy %s: %s", journal.name, error)  # noqa: TRY400 - one line
         self.status.dropped = sum(journal.dropped() for journal in journals)
+        self._salts.tidy(self._journals, time.time())
 
     def _tidy(self, journal: HeldJournal, stored: dict[str, dict[str, int]], held: int) -> int:
         """Delete what may go of one journal; `held` bytes lie there in all.  How many went."""
@@ -234,6 +246,7 @@ class Aggregator:
                 busy = self.step()
                 if time.monotonic() - compared >= COMPARE:
                     self.compare()
+                    self._pulse.beat()
                     compared = time.monotonic()
                 if time.monotonic() - tidied >= 10 * COMPARE:
                     self.tidy()
@@ -245,6 +258,7 @@ class Aggregator:
                     log.warning("the store is away, clicks wait in the journals: %s", error)
                 self.status.store = False
                 self._marks.clear()  # what was applied is the store's to say
+                self._salts.forget()
             self._report()
             if not busy or self.status.lag < PACE:
                 stop.wait(POLL)

@@ -10,11 +10,10 @@ from collections.abc import Callable
 import redis
 from flask import Flask
 
-from shortener import connections, data_dir, gauges, keys, site, targets, tracked
+from shortener import connections, counting, data_dir, gauges, keys, site, targets, tracked
 from shortener.access_log import AccessLog
 from shortener.accounts import Accounts
 from shortener.catalogue import Catalogue
-from shortener.cells import Cells
 from shortener.codes import Codes
 from shortener.config import Settings
 from shortener.gauges import Counters
@@ -28,7 +27,7 @@ from shortener.portions import Portions
 from shortener.stats import Stats
 from shortener.tags import Tags
 from shortener.transfer import Transfer
-from shortener.web import api, headers, operations, pages, preview, problems
+from shortener.web import api, docs, headers, operations, pages, preview, problems
 from shortener.web import redirect as redirects
 from shortener.web.domains import Domains
 from shortener.web.edge import Edge
@@ -88,8 +87,16 @@ def create_app(
     app.register_blueprint(preview.blueprint(links, lookup, settings))
     app.register_blueprint(api.blueprint(_parts(store, limits, settings, domains, reserved)))
     app.register_blueprint(
-        redirects.blueprint(links, journal, lookup, Passwords(limits), settings.not_found_url)
+        redirects.blueprint(
+            links,
+            journal,
+            lookup,
+            Passwords(limits),
+            settings.not_found_url,
+            settings.believed_country_header,
+        )
     )
+    app.register_blueprint(docs.blueprint(app, settings.base_url))
     proxied = behind_proxies(app.wsgi_app, settings.trusted_proxies)
     app.wsgi_app = meter.around(proxied)  # type: ignore[assignment, method-assign]
     reserved.update(rule.rule.split("/")[1].casefold() for rule in app.url_map.iter_rules())
@@ -100,11 +107,11 @@ def _parts(
     store: redis.Redis, limits: Limits, settings: Settings, domains: Domains, reserved: set[str]
 ) -> api.Parts:
     """What the API is made of."""
-    links, cells = Links(store), Cells(settings.timezone)
+    links, cells = Links(store), counting.cells(settings)
     stats, catalogue = Stats(store, cells), Catalogue(store, links)
     mint = Mint(store, links, _codes(store, settings), settings.code_length)
     tags = Tags(store, links, stats)
-    transfer = Transfer(links, catalogue, mint, tags, Portions(store))
+    transfer = Transfer(links, catalogue, mint, tags, Portions(store), lambda: site.identity(store))
     accounts = Accounts(store, settings.admin_key)
     return api.Parts(
         links,
@@ -138,6 +145,8 @@ def create_edge(settings: Settings) -> Edge:
         settings.case_sensitive,
         settings.trusted_proxies,
         meter,
+        connections.sync(settings.redis_url),
+        settings.believed_country_header,
     )
 
 

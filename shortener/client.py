@@ -63,7 +63,7 @@ class Client:
         patience: Patience | None = None,
         timeout: float = TIMEOUT,
     ) -> Any:
-        """The decoded answer, as a `kind`.  Raises `CallError`.
+        """The decoded answer, as a `kind`; as `bytes` it is not decoded.  Raises `CallError`.
 
         `body` is encoded unless it is bytes.  With `patience` the call is repeated while that may
         help; but a server that never answered at all is not waited for.
@@ -99,6 +99,8 @@ class Client:
         if answer.status >= 300:  # not followed: a POST would arrive without its body
             elsewhere = answer.headers.get("Location", "elsewhere")
             raise CallError(f"{self._server} sends us to {elsewhere}: use that", answer.status)
+        if kind is bytes:
+            return answer.data
         try:
             return msgspec.json.decode(answer.data, type=kind) if answer.data else None
         except msgspec.DecodeError:

@@ -93,6 +93,21 @@ class Settings:
     redirect_status: int = _setting(
         "302", "default of new links: 301, 302, 307 or 308", values.status
     )
+    keep_quarters: int = _setting(
+        "35",
+        "days that quarters of an hour are kept, of which hours are made",
+        values.whole(1, 100),
+    )
+    keep_labels: int = _setting(
+        "92",
+        "days that countries, referrers and the like are kept by day",
+        values.whole(1, 400),
+    )
+    keep_days: int = _setting(
+        "800",
+        "days that days are kept, at least as long as the others; months stay",
+        values.whole(1, 3660),
+    )
     trusted_proxies: int = _setting(
         "0",
         "how many proxies in front may be believed about the visitor's address, host and scheme",
@@ -107,6 +122,16 @@ class Settings:
         "",
         "where a line of JSON for each request goes: a file, or `-` for the output; empty: nowhere",
         values.log,
+    )
+    country_header: str = _setting(
+        "",
+        "header in which a trusted proxy says the visitor's country, such as `CF-IPCountry`",
+        values.header,
+    )
+    geoip_db: str = _setting(
+        "",
+        "file in MaxMind's format with the countries of addresses; empty: the table built in",
+        values.readable_file,
     )
     journal_sync: str = _setting(
         "second",
@@ -136,6 +161,11 @@ class Settings:
         host = urlsplit(self.base_url).hostname or ""
         return f"[{host}]" if ":" in host else host
 
+    @property
+    def believed_country_header(self) -> bytes:
+        """The header that says countries, if there are proxies to be trusted with it."""
+        return self.country_header.encode() if self.trusted_proxies else b""
+
     def base_of(self, domain: str | None) -> str:
         """What the short links of a domain begin with; None is the default domain."""
         return self.base_url if domain is None else f"{urlsplit(self.base_url).scheme}://{domain}"
@@ -159,6 +189,8 @@ class Settings:
                 parsed[setting.name.lower()] = setting.parse(text)
             except ValueError as error:
                 raise ConfigError(f"{PREFIX}{setting.name}: {error}") from None
+        if parsed["keep_days"] < max(parsed["keep_labels"], parsed["keep_quarters"]):
+            raise ConfigError(f"{PREFIX}KEEP_DAYS: is less than KEEP_LABELS or KEEP_QUARTERS")
         return cls(**parsed)
 
 

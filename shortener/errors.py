@@ -6,14 +6,18 @@ page for people.  `PROBLEMS` is the table behind `/-/errors` and the README.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar
+
+import msgspec
 
 
-class FieldError(NamedTuple):
-    """One entry of a problem's `errors`: which field, and what is wrong with it."""
+class FieldError(msgspec.Struct, frozen=True):
+    """One field that is wrong."""
 
-    field: str
-    message: str
+    field: Annotated[
+        str, msgspec.Meta(description="Its name, with dots and brackets for what is inside.")
+    ]
+    message: Annotated[str, msgspec.Meta(description="What is wrong with it.")]
 
 
 class Problem(Exception):
@@ -127,7 +131,7 @@ class BadRequest(Problem):
 
 class TooLarge(Problem):
     slug, status, title = "too-large", 413, "Body too large"
-    meaning = "The body is larger than the limit of 1 MiB."
+    meaning = "The body is larger than 1 MiB, or that of an import than 16 MiB."
 
 
 class HeadTooLarge(Problem):
@@ -138,6 +142,17 @@ class HeadTooLarge(Problem):
 class TooSlow(Problem):
     slug, status, title = "too-slow", 408, "Request too slow"
     meaning = "The headers, or the body, did not arrive within 15 seconds."
+
+
+class TooManyListeners(Problem):
+    slug, status, title = "too-many-listeners", 503, "Too many listeners"
+    meaning = "As many as one worker serves are listening to live events."
+    retry_after = 10
+
+
+class NoStream(Problem):
+    slug, status, title = "no-stream", 501, "No live events here"
+    meaning = "Live events need the event loop that `shortener serve` runs."
 
 
 class StoreAway(Problem):

@@ -1,6 +1,6 @@
 """Links that exist already: behind `find_existing`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from shortener.link import Link, Wish
 from shortener.links import Links
@@ -17,25 +17,26 @@ class Existing:
         """By item the oldest live link without password that meets the wish."""
         names = self._urls.names([wish.fields["url"] for wish in wishes.values()])
         links = iter(self._links.read([name for some in names for name in some]))
-        meeting: dict[int, list[Link]] = {}
+        found: dict[int, Link] = {}
         for (item, wish), some in zip(wishes.items(), names, strict=True):
-            found = [next(links) for _ in some]
-            meeting[item] = [
-                link
-                for link in found
-                if link is not None
-                and link.password is None
-                and not link.is_over(now)
-                and wish.is_met_by(link)
-            ]
-        limited = [link for some in meeting.values() for link in some if link.max_clicks]
-        uses = dict(zip((link.name for link in limited), self._links.uses(limited), strict=True))
-        left = {
-            item: [
-                link
-                for link in some
-                if link.max_clicks is None or uses[link.name] < link.max_clicks
-            ]
-            for item, some in meeting.items()
-        }
-        return {item: min(some, key=lambda link: link.place) for item, some in left.items() if some}
+            live = self.live([next(links) for _ in some], wish, now)
+            if live:
+                found[item] = min(live, key=lambda link: link.place)
+        return found
+
+    def live(self, links: Sequence[Link | None], wish: Wish, now: int) -> list[Link]:
+        """Those that meet the wish, lead somewhere still, and ask for no password."""
+        meeting = [
+            link
+            for link in links
+            if link is not None
+            and link.password is None
+            and not link.is_over(now)
+            and wish.is_met_by(link)
+        ]
+        uses = self._links.uses(meeting)
+        return [
+            link
+            for link, used in zip(meeting, uses, strict=True)
+            if link.max_clicks is None or used < link.max_clicks
+        ]

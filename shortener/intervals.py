@@ -43,6 +43,9 @@ def _following(at: datetime, interval: str, zone: ZoneInfo) -> datetime:
 def _next_hour(at: datetime, zone: ZoneInfo) -> datetime:
     """The next quarter at which the clock shows another hour, or was put forward or back."""
     here = _clock(at, zone)
+    full = at + timedelta(minutes=60 - at.astimezone(zone).minute, seconds=-at.second)
+    if _clock(full, zone)[1] == here[1]:  # as nearly always: no change of clocks lies between
+        return full - timedelta(microseconds=at.microsecond)
     while _clock(at, zone) == here:
         at += QUARTER
     return at

@@ -36,7 +36,10 @@ log = logging.getLogger(__name__)
 
 
 class Click(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One answered redirect, as its worker saw it; labels are worked out later, elsewhere."""
+    """One answered redirect, as its worker saw it; labels are worked out later, elsewhere.
+
+    A visit to an unknown code is one, too: its number is 0.
+    """
 
     at: int  # milliseconds since 1970, UTC
     number: int  # the link's, so that a name given to another link later takes nothing along
@@ -49,6 +52,7 @@ class Click(msgspec.Struct, array_like=True, frozen=True, gc=False):
     utm: tuple[str, str, str]  # source, medium, campaign
     private: bool  # DNT or Sec-GPC
     used: bool = False  # has taken one of the link's max_clicks
+    country: str = ""  # as a trusted proxy says
 
 
 _encode = msgspec.msgpack.Encoder().encode

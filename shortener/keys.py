@@ -15,10 +15,16 @@
     o:{b}                  hash    transfer    statistics that were added once    never
     retags                 hash    tags        a tag being renamed -> its new one when done
     marks:{b}              hash    tally       journal -> offset applied so far   with journal
-    t:{b}:SUBJECT          hash    tally       totals: c clicks, at last click    with the link
     u:{b}:NUMBER           string  links       uses of a link with max_clicks     with the link
-    q:{b}:SUBJECT:WEEK     hash    tally       clicks by quarter of an hour       35 days
-    d:{b}:SUBJECT:YEAR     hash    tally       clicks by day of the site's zone   800 days
+    t:{b}:SUBJECT          hash    tally       totals: c, b, r; at; every month   with the link
+    q:{b}:SUBJECT:WEEK     hash    tally       quarters of an hour                KEEP_QUARTERS
+    d:{b}:SUBJECT:YEAR     hash    tally       days of the site's zone            KEEP_DAYS
+    m:{b}:SUBJECT:MONTH    hash    tally       label -> clicks of a month         with the link
+    b:{b}:SUBJECT:MONTH-N  hash    tally       clicks by label and day            KEEP_LABELS
+    v:{b}:SUBJECT:DATE     string  tally       the day's visitors, HyperLogLog    with the salt
+    w:{b}:DATE             hash    tally       subject -> visitors counted then   with the salt
+    salts                  hash    salts       date -> salt of its visitors       when applied
+    held                   hash    salts       host -> oldest date it may count   never
     LIMITS:{…}             string  limits      wrong passwords by link, calls     two windows
                                                that make links by key
 
@@ -27,7 +33,9 @@ another than the default domain with the domain and a slash in front.  `b` is th
 sixteen hash tags whose slots lie in the middle of the sixteen equal parts of a cluster's 16,384.
 Everything that belongs to a link lies in the bucket of its name, so one script may touch the link,
 its statistics and the marks together.  A subject is what clicks are counted for: a link (its
-number), a tag (`#tag`) or the site (`*`); the latter two lie in the bucket of their own name.
+number), a tag (`#tag`), the site (`*`) or unknown codes (`?`); all but links lie in the bucket of
+their own name.  What the fields of statistics are, `cells.py` says.  A DATE is 20261125, a MONTH
+202611; N counts the stretches of four days in it.
 """
 
 import zlib
@@ -41,8 +49,12 @@ SITE = "site"
 NUMBER = "number"
 KEYS = "keys"
 RETAGS = "retags"
+SALTS = "salts"
+HELD = "held"
+PULSE = "pulse"  # a channel, not a key
 KEY_USES = "keys:used"
 SITE_SUBJECT = "*"
+ORPHANS_SUBJECT = "?"
 
 
 def bucket(name: str) -> str:
@@ -120,3 +132,19 @@ def quarters(in_bucket: str, subject: str, week: int) -> str:
 
 def days(in_bucket: str, subject: str, year: int) -> str:
     return f"d:{{{in_bucket}}}:{subject}:{year}"
+
+
+def months(in_bucket: str, subject: str, month: int) -> str:
+    return f"m:{{{in_bucket}}}:{subject}:{month}"
+
+
+def labels(in_bucket: str, subject: str, month: int, stretch: int) -> str:
+    return f"b:{{{in_bucket}}}:{subject}:{month}-{stretch}"
+
+
+def visitors(in_bucket: str, subject: str, day: int) -> str:
+    return f"v:{{{in_bucket}}}:{subject}:{day}"
+
+
+def visited(in_bucket: str, day: int) -> str:
+    return f"w:{{{in_bucket}}}:{day}"

@@ -12,7 +12,7 @@ import msgspec
 import redis
 
 from shortener import keys
-from shortener.cells import statistics
+from shortener.cells import statistics, visitors
 from shortener.errors import Changed, LinkNotFound
 from shortener.link import Link, check_times, decode, encode, version
 from shortener.url_index import UrlIndex
@@ -47,7 +47,8 @@ redis.call('SET', KEYS[1], ARGV[2])
 if ARGV[3] == '0' then
   redis.call('DEL', KEYS[2])
 elseif redis.call('EXISTS', KEYS[2]) == 0 then
-  redis.call('SET', KEYS[2], redis.call('HGET', KEYS[3], 'c') or 0)
+  local people, bots = redis.call('HGET', KEYS[3], 'c') or 0, redis.call('HGET', KEYS[3], 'b') or 0
+  redis.call('SET', KEYS[2], string.format('%.0f', people + bots))
 end
 local going = tonumber(ARGV[6])
 for i = 5, #KEYS do
@@ -224,6 +225,7 @@ class Links:
             *(keys.tag_index(bucket, tag) for tag in link.tags),
             keys.uses(bucket, link.number),
             *statistics(bucket, str(link.number), now),
+            *visitors(bucket, str(link.number), now),
         ]
         args: list[Any] = [record, link.name, rank_entry(link), *link.tags]
         return self._delete(keys=touched, args=args)

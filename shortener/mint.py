@@ -170,7 +170,8 @@ class Mint:
         """For each wish the oldest equal link, or a new one; of two at once both get one link.
 
         Who finds none claims a number under what is asked for, and whoever asks for the same
-        meanwhile makes the same link.  A claim whose link is there no more is dropped.
+        meanwhile makes the same link, or takes the one that the claim has led to.  Only a claim
+        whose link is no longer what was asked for is dropped.
         """
         outcomes: Outcomes = {}
         for _ in range(RACES):
@@ -193,18 +194,23 @@ class Mint:
             for place, wish in enumerate(wishes.values())
         ]
         claims = dict(zip(wishes, self._claims.take(wanted, RACE), strict=True))
-        tries = [
-            _Try(item, wishes[item], claim.first, claim)
-            for item, claim in claims.items()
-            if claim.done is None
-        ]
-        settled = self._settle(tries, by, now)
-        done = {item: made for item, made in settled.items() if _holds(made, wishes[item])}
-        made = [item for item, outcome in done.items() if isinstance(outcome, Made)]
-        self._claims.finish([(claims[item], [_noted(done[item])]) for item in made])
-        for item in wishes.keys() - set(made):
+        open_ = {item: claim for item, claim in claims.items() if claim.done is None}
+        tries = [_Try(item, wishes[item], claim.first, claim) for item, claim in open_.items()]
+        led = self._settle(tries, by, now)
+        made = [item for item, outcome in led.items() if isinstance(outcome, Made)]
+        self._claims.finish([(claims[item], [_noted(led[item])]) for item in made])
+        for item in claims.keys() - open_.keys():
+            led[item] = self._made_before(claims[item])[0]
+        held = {item: made for item, made in led.items() if self._holds(made, wishes[item], now)}
+        for item in claims.keys() - held.keys():
             self._claims.drop(claims[item])
-        return done
+        return held
+
+    def _holds(self, outcome: Made | Problem, wish: Wish, now: int) -> bool:
+        """Whether what a claim led to is still what is asked for."""
+        if isinstance(outcome, Problem):
+            return not isinstance(outcome, LinkNotFound)
+        return outcome.is_new or bool(self._existing.live([outcome.link], wish, now))
 
     def _numbers(self, count: int) -> int:
         """The first of so many new numbers."""
@@ -268,11 +274,6 @@ def _outcome(one: _Try, link: Link, taken: Link | None) -> Made | Problem | None
     if (taken.by == link.by or one.wish.arrival) and one.wish.is_met_by(taken):
         return Made(taken, False)
     return CodeTaken(f"{one.wish.code} is the code of another link.")
-
-
-def _holds(made: Made | Problem, wish: Wish) -> bool:
-    """Whether a link that was claimed is still what is asked for."""
-    return isinstance(made, Problem) or made.is_new or wish.is_met_by(made.link)
 
 
 def _without(wishes: dict[int, Wish], outcomes: Outcomes) -> dict[int, Wish]:

@@ -12,7 +12,7 @@ import msgspec
 import redis
 
 from shortener import keys
-from shortener.cells import statistics
+from shortener.cells import statistics, visitors
 from shortener.stats import Subject
 
 CHUNK = 500  # increments in one script: about a millisecond
@@ -112,27 +112,30 @@ class Portions:
         self._aside(keys=pairs)
         self.add(Addition(target, self._read(aside, now), note))
         self.delete(aside, now)
+        self._store.delete(*visitors(source.bucket, source.name, now))
         self._store.hdel(keys.once(target.bucket), note)
 
     def delete(self, subject: Subject, now: int) -> None:
         """Delete all statistics of a subject."""
-        self._store.delete(*statistics(subject.bucket, subject.name, now))
+        place = (subject.bucket, subject.name, now)
+        self._store.delete(*statistics(*place), *visitors(*place))
 
     def _read(self, subject: Subject, now: int) -> Portion:
-        portion: Portion = {}
+        found: dict[str, dict[bytes, bytes]] = {}
         hashes = statistics(subject.bucket, subject.name, now)
         for start in range(0, len(hashes), AT_ONCE):
             some = hashes[start : start + AT_ONCE]
             pipeline = self._store.pipeline(transaction=False)
             for key in some:
                 pipeline.hgetall(key)
-                pipeline.ttl(key)
-            answers = pipeline.execute(raise_on_error=False)
-            for key, fields, left in zip(some, answers[::2], answers[1::2], strict=True):
-                if isinstance(fields, dict) and fields:  # what is no hash is not carried
-                    counts = {name.decode(): int(count) for name, count in fields.items()}
-                    expires = now + left if left > 0 else 0
-                    portion[_period(key, subject)] = (expires, counts)
+            found |= {key: h for key, h in zip(some, pipeline.execute(), strict=True) if h}
+        pipeline = self._store.pipeline(transaction=False)
+        for key in found:
+            pipeline.ttl(key)
+        portion: Portion = {}
+        for (key, fields), left in zip(found.items(), pipeline.execute(), strict=True):
+            counts = {name.decode(): int(count) for name, count in fields.items()}
+            portion[_period(key, subject)] = (now + left if left > 0 else 0, counts)
         return portion
 
 

@@ -152,6 +152,19 @@ def held_journals(directory: Path) -> list[HeldJournal]:
     return [HeldJournal(directory, name, found) for name, found in sorted(starts.items())]
 
 
+def first_time(segment: Path) -> int | None:
+    """When the first click of a segment was, in milliseconds since 1970; None without a whole one.
+
+    Raises `OSError`, but for a segment that is gone.
+    """
+    try:
+        with segment.open("rb") as file:
+            clicks = _parse(file.read(2 * MAX_BODY), 0, True).clicks
+    except FileNotFoundError:
+        return None
+    return clicks[0].at if clicks else None
+
+
 def _parse(data: bytes, offset: int, is_whole: bool) -> Batch:
     """The records at the front of `data`, which lies at `offset`.
 

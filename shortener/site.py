@@ -1,4 +1,4 @@
-"""What is fixed at the first start: salt, case, time zone.
+"""What is fixed at the first start: identity, salt, case, time zone.
 
 Whoever comes first writes each value (`HSETNX`); everyone reads what is there.  A later start with
 other settings is refused where going on would break links or statistics.  The salt may be changed
@@ -22,10 +22,16 @@ class Site(NamedTuple):
     salt: str
 
 
+def identity(store: redis.Redis) -> str:
+    """What tells this site from others, wherever its links are brought."""
+    return (cast("bytes | None", store.hget(keys.SITE, "id")) or b"").decode()
+
+
 def settle(store: redis.Redis, settings: Settings) -> Site:
     """Fix what is not fixed yet.  Raises `ConfigError` when the settings contradict the data."""
     wanted = {
         "schema": SCHEMA,
+        "id": secrets.token_hex(8),
         "case_sensitive": str(settings.case_sensitive).lower(),
         "timezone": settings.timezone.key,
         "salt": settings.code_salt or secrets.token_urlsafe(32),

@@ -1,11 +1,12 @@
-"""Ask about clicks: totals, and series by hour, day, week or month, from the cells.
+"""Ask about clicks: totals, series by hour, day, week or month, and labels.
 
-While quarters of an hour are kept (35 days) every question is answered exactly in any time zone;
-further back by days of the site's own zone.  A question costs what its cells cost to read, however
-many clicks they count.
+A question is answered from cells that are whole, so it costs what these cost to read, however many
+clicks they count.  Where only coarser ones are kept, it is answered for the smallest range of them
+that covers it, in the site's zone when they are days, by longer intervals when they are longer; the
+answer says what it is of.  All that an answer is made of is read in one step: it adds up, whatever
+is counted meanwhile.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -15,17 +16,13 @@ from zoneinfo import ZoneInfo
 import redis
 
 from shortener import keys
-from shortener.cells import (
-    KEEP_DAYS,
-    KEEP_QUARTERS,
-    Cells,
-    day_cell,
-    days_between,
-    quarter_time,
-    weeks_between,
-)
+from shortener.cells import Cells
 from shortener.errors import Invalid
-from shortener.intervals import QUARTER, midnight, starts
+from shortener.horizon import Horizon
+from shortener.intervals import INTERVALS, midnight, starts
+from shortener.labels import Labels
+from shortener.series import Counts, Series
+from shortener.visits import DIMENSIONS, Dimension
 
 MAX_INTERVALS = 10_000
 
@@ -46,12 +43,14 @@ def tag_subject(tag: str) -> Subject:
 
 
 SITE = Subject(keys.SITE_SUBJECT, keys.bucket(keys.SITE_SUBJECT))
+ORPHANS = Subject(keys.ORPHANS_SUBJECT, keys.bucket(keys.ORPHANS_SUBJECT))
 
 
 class Totals(NamedTuple):
-    """All clicks of a subject, and when the last one was (milliseconds since 1970)."""
+    """All clicks of a subject, and when the last one of a person was (milliseconds since 1970)."""
 
-    clicks: int
+    clicks: int  # of people
+    bots: int
     last: int | None
 
 
@@ -62,23 +61,30 @@ class Question(NamedTuple):
     end: datetime
     interval: str
     zone: ZoneInfo
+    dimensions: tuple[Dimension, ...] = DIMENSIONS
 
-    def covering(self) -> "Question":
-        """The same for the smallest range of quarters of an hour that covers it."""
-        past = timedelta(seconds=self.start.timestamp() % QUARTER.total_seconds())
-        missing = timedelta(seconds=-self.end.timestamp() % QUARTER.total_seconds())
-        return self._replace(start=self.start - past, end=self.end + missing)
+
+class Breakdown(NamedTuple):
+    """Clicks of people by label from `start` to `end`; the clicks of a dimension add up to
+    `clicks`.  `labels` have the most clicked first, and None for *other*."""
+
+    start: datetime
+    end: datetime
+    clicks: int
+    labels: dict[str, list[tuple[str | None, int]]]
 
 
 class Answer(NamedTuple):
-    """What was really answered: its range, and clicks by the start (UTC) of each interval."""
+    """What was really answered: its range, and counts by the start (UTC) of each interval."""
 
     question: Question
-    series: list[tuple[datetime, int]]
+    series: list[tuple[datetime, Counts]]
+    by: Breakdown
 
     @property
-    def clicks(self) -> int:
-        return sum(clicks for _, clicks in self.series)
+    def totals(self) -> Counts:
+        """Of the whole range."""
+        return Counts(*map(sum, zip(*(counts for _, counts in self.series), strict=True)))
 
 
 class Stats:
@@ -91,55 +97,41 @@ class Stats:
         """Totals since the beginning, in the order asked."""
         pipeline = self._store.pipeline(transaction=False)
         for subject in subjects:
-            pipeline.hmget(keys.totals(subject.bucket, subject.name), "c", "at")
+            pipeline.hmget(keys.totals(subject.bucket, subject.name), "c", "b", "at")
         return [
-            Totals(int(clicks or 0), int(last) if last else None)
-            for clicks, last in cast("list[list[bytes | None]]", pipeline.execute())
+            Totals(int(clicks or 0), int(bots or 0), int(last) if last else None)
+            for clicks, bots, last in cast("list[list[bytes | None]]", pipeline.execute())
         ]
 
     def ask(self, subject: Subject, question: Question, now: datetime) -> Answer:
-        """Clicks of `subject` by interval, zeros included, in the quarters that cover the question.
+        """Counts of `subject` by interval, zeros included, in the cells that cover the question.
 
-        Raises `Invalid` for more than 10,000 intervals, and for what the cells of that time do not
-        tell: hours more than 35 days back, or days of another zone than the site's.
+        Raises `Invalid` for more than 10,000 intervals.
         """
-        question = question.covering()
-        edges = _edges(question)
-        if question.start >= now - KEEP_QUARTERS:
-            counted = self._quarters(subject, question)
-        else:
-            _check_days_tell(question, self._cells, now)
-            counted = self._days(subject, question)
-        clicks = [0] * len(edges)
-        for at, number in counted:
-            clicks[bisect_right(edges, at) - 1] += number
-        return Answer(question, list(zip(edges, clicks, strict=True)))
+        horizon = Horizon(self._cells, now)
+        question, edges = _tellable(question, horizon)
+        place = (subject.bucket, subject.name)
+        series = Series([*edges, question.end], horizon, *place)
+        first, end = horizon.labelled(question.start, question.end)
+        days = Series(
+            [midnight(first, self._cells.zone), midnight(end, self._cells.zone)], horizon, *place
+        )
+        labels = Labels(first, end, horizon, *place)
+        names = {*series.keys, *days.keys, *(labels.keys if question.dimensions else ())}
+        hashes = self._hashes(names)
+        (counts,) = days.sums(hashes)
+        by = {}
+        if question.dimensions:
+            by = labels.count(hashes, counts.clicks, question.dimensions)
+        answered = list(zip(edges, series.sums(hashes), strict=True))
+        return Answer(question, answered, Breakdown(days.start, days.end, counts.clicks, by))
 
-    def _quarters(self, subject: Subject, question: Question) -> Iterator[tuple[datetime, int]]:
-        weeks = weeks_between(question.start, question.end)
-        hashes = self._hashes(keys.quarters(subject.bucket, subject.name, week) for week in weeks)
-        for week, fields in zip(weeks, hashes, strict=True):
-            for field, clicks in fields.items():
-                at = quarter_time(week, int(field))
-                if question.start <= at < question.end:
-                    yield at, int(clicks)
-
-    def _days(self, subject: Subject, question: Question) -> Iterator[tuple[datetime, int]]:
-        first = question.start.astimezone(question.zone).date()
-        last = (question.end - QUARTER).astimezone(question.zone).date()
-        years = range(first.year, last.year + 1)
-        hashes = self._hashes(keys.days(subject.bucket, subject.name, year) for year in years)
-        by_year = dict(zip(years, hashes, strict=True))
-        for day in days_between(first, last):
-            clicks = by_year[day.year].get(b"%d" % day_cell(day).field)
-            if clicks:
-                yield midnight(day, question.zone), int(clicks)
-
-    def _hashes(self, names: Iterable[str]) -> list[dict[bytes, bytes]]:
-        pipeline = self._store.pipeline(transaction=False)
-        for name in names:
+    def _hashes(self, names: Iterable[str]) -> dict[str, dict[bytes, bytes]]:
+        ordered = list(names)
+        pipeline = self._store.pipeline(transaction=True)
+        for name in ordered:
             pipeline.hgetall(name)
-        return cast("list[dict[bytes, bytes]]", pipeline.execute())
+        return dict(zip(ordered, pipeline.execute(), strict=True))
 
 
 def default_question(zone: ZoneInfo, now: datetime) -> Question:
@@ -149,23 +141,25 @@ def default_question(zone: ZoneInfo, now: datetime) -> Question:
     return Question(start, midnight(today + timedelta(days=1), zone), "day", zone)
 
 
-def _check_days_tell(question: Question, cells: Cells, now: datetime) -> None:
-    kept = f"{KEEP_QUARTERS.days} days"
-    if question.interval == "hour":
-        raise Invalid.field("from", f"hours are kept for {kept}")
-    if question.zone.key != cells.zone.key:
-        raise Invalid.field("tz", f"more than {kept} back only days of {cells.zone.key} are kept")
-    if question.start < now - KEEP_DAYS - timedelta(days=1):
-        raise Invalid.field("from", f"days are kept for {KEEP_DAYS.days} days")
-    for field, edge in (("from", question.start), ("to", question.end)):
-        if edge != midnight(edge.astimezone(question.zone).date(), question.zone):
-            raise Invalid.field(field, f"more than {kept} back only whole days are kept")
+def _tellable(question: Question, horizon: Horizon) -> tuple[Question, list[datetime]]:
+    """The question for the smallest range of cells that covers it, and the start of each interval:
+    as asked where cells tell that, else in the site's zone by the shortest interval that they tell.
 
-
-def _edges(question: Question) -> list[datetime]:
-    """The start of every interval.  Raises `Invalid` for too many."""
-    every = starts(question.start, question.end, question.interval, question.zone)
-    edges = list(islice(every, MAX_INTERVALS + 1))
-    if len(edges) > MAX_INTERVALS:
+    Raises `Invalid` for too many intervals.
+    """
+    if len(list(islice(_starts(question), MAX_INTERVALS + 1))) > MAX_INTERVALS:
         raise Invalid.field("interval", f"makes more than {MAX_INTERVALS} intervals")
-    return edges
+    start, end = horizon.covering(question.start, question.end)
+    covered = question._replace(start=start, end=end)
+    edges = list(_starts(covered))
+    coarser = INTERVALS[INTERVALS.index(question.interval) :]
+    candidates = [covered._replace(zone=horizon.zone, interval=interval) for interval in coarser]
+    while not all(map(horizon.tells, edges)) and candidates:
+        covered = candidates.pop(0)
+        edges = list(_starts(covered))
+    return covered, edges
+
+
+def _starts(question: Question) -> Iterator[datetime]:
+    """The start of every interval."""
+    return starts(question.start, question.end, question.interval, question.zone)

@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from shortener import __version__, children, connections, data_dir, gauges, site
+from shortener import __version__, children, connections, data_dir, gauges, places, site
 from shortener.accounts import Accounts
 from shortener.config import PREFIX, Settings, StartError
 from shortener.embedded import Embedded
@@ -71,6 +71,8 @@ class Supervisor:
             signal.signal(caught, lambda *_: self._stop.set())
         signal.signal(signal.SIGHUP, lambda *_: self._reload.set())
         data_dir.prepare(self._settings.data_dir)
+        if self._settings.geoip_db:
+            places.finder(self._settings.geoip_db)  # what the aggregator would not start with
         self._lock = data_dir.lock(self._settings.data_dir)
         gauges.clear(gauges.directory(self._settings.data_dir))
         with _listen(self._settings.bind) as listener:

@@ -3,10 +3,11 @@
 An export is a sequence of records: what it is (with an id of its own), the statistics of the site
 and of each tag, then the links, oldest first.  An import makes each link that is not there, notes
 in the same step that its statistics are on their way, and adds them; those of site and tags are
-noted under the export's id.  So an import may be interrupted and repeated: nothing counts twice.
+noted under the name of the site that they are of.  So an import may be interrupted and repeated,
+also with a later export: nothing counts twice.  That gives up what came to the old site meanwhile.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from shortener.catalogue import Catalogue
@@ -56,9 +57,12 @@ class Transfer:
         mint: Mint,
         tags: Tags,
         portions: Portions,
+        identity: Callable[[], str],
     ) -> None:
+        """`identity` tells this site from others."""
         self._links, self._catalogue, self._mint = links, catalogue, mint
         self._tags, self._portions = tags, portions
+        self.identity = identity
 
     def count(self) -> int:
         """How many links there are."""
@@ -80,9 +84,10 @@ class Transfer:
         uses = self._links.uses(page.links)
         return list(map(Exported, page.links, uses, portions)), page.following
 
-    def add_whole(self, whole: Whole, export: str) -> None:
-        """Add the statistics of the site or a tag that came with an export, once."""
-        self._portions.add(Addition(whole.subject, whole.portion, f"import {export}"))
+    def add_whole(self, whole: Whole, source: str) -> None:
+        """Add the statistics of another site or a tag of its, once."""
+        if source != self.identity():
+            self._portions.add(Addition(whole.subject, whole.portion, f"import {source}"))
 
     def add_links(
         self, incoming: Sequence[Incoming], export: str, by: str, now: int

@@ -26,6 +26,7 @@ from shortener.config import Settings
 from shortener.embedded import Embedded
 
 T = TypeVar("T")
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 PATIENCE = 20.0  # seconds until something that must happen counts as not happening
 
 
@@ -155,7 +156,9 @@ class Server:
     def http(self) -> httpx.Client:
         """A client that follows nothing and sends no key."""
         if not self._clients:
-            self._clients.append(httpx.Client(base_url=self.address, timeout=30))
+            headers = {"User-Agent": BROWSER}
+            client = httpx.Client(base_url=self.address, timeout=30, headers=headers)
+            self._clients.append(client)
         return self._clients[0]
 
     def api(self, method: str, path: str, **more: Any) -> httpx.Response:
@@ -176,15 +179,19 @@ class Server:
         return self.http.request(method, f"/{code}", headers=sent)
 
     def clicks(self, code: str) -> int:
-        """Clicks of a link, as its statistics tell."""
+        """Clicks of a link, of people and bots, as its statistics tell."""
         answer = self.api("GET", f"/links/{code}/stats")
         assert answer.status_code == 200, answer.text
-        return int(answer.json()["totals"]["clicks"])
+        totals = answer.json()["totals"]
+        return int(totals["clicks"] + totals["bots"])
 
     def site_clicks(self) -> int:
-        """Clicks of the whole site; -1 while the store is away."""
+        """Clicks of the whole site, of people and bots; -1 while the store is away."""
         answer = self.api("GET", "/stats")
-        return -1 if answer.status_code == 503 else int(answer.json()["totals"]["clicks"])
+        if answer.status_code == 503:
+            return -1
+        totals = answer.json()["totals"]
+        return int(totals["clicks"] + totals["bots"])
 
 
 def descendants(pid: int) -> list[int]:

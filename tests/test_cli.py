@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from shortener.cli.fields import FIELDS
+from shortener.visits import DIMENSIONS as TABLE
 from shortener.web.api.bodies import LinkChange
 from tests.harness import Server, eventually, run, start
 from tests.terminal import Terminal, at_terminal
@@ -195,20 +196,72 @@ def test_revoking_a_key_asks_and_a_wrong_id_revokes_none(local: dict[str, str]) 
     assert terminal.end() == 0
 
 
-def test_stats_draws_the_series(server: Server, local: dict[str, str]) -> None:
-    """Totals in the first line, then a row with a bar for each day."""
-    code = server.make_link()["code"]
-    for _ in range(3):
-        server.follow(code)
+@pytest.fixture
+def clicked(server: Server) -> str:
+    """A link that two people and a bot followed, one of them with a hostile campaign."""
+    code: str = server.make_link(tags=["drawn"])["code"]
+    server.follow(code, Referer="https://t.co/")
+    server.follow(code + "?utm_source=[red]:x:%1b[31m[/]", Referer="https://t.co/")
+    server.follow(code, User_Agent="curl/8")
     assert eventually(lambda: server.clicks(code), lambda clicks: clicks == 3) == 3
-    drawn = run("stats", code, **local).stdout.splitlines()
-    assert drawn[0].startswith("3 clicks from ")
-    assert len(drawn) == 31
-    assert "3  ████" in drawn[-1]
-    answer = json.loads(run("stats", code, "--interval", "hour", "--json", **local).stdout)
+    return code
+
+
+def test_stats_draws_the_series(clicked: str, local: dict[str, str]) -> None:
+    """Totals in the first line, then a row with a bar for each day."""
+    drawn = run("stats", clicked, **local).stdout.splitlines()
+    assert drawn[0].startswith("2 clicks from ")
+    assert drawn[0].endswith(", 1 visitor, 1 bot")
+    assert "2  ████" in drawn[30]
+    answer = json.loads(run("stats", clicked, "--interval", "hour", "--json", **local).stdout)
     assert answer["interval"] == "hour"
-    assert sum(row["clicks"] for row in answer["series"]) == 3
+    assert sum(row["clicks"] for row in answer["series"]) == 2
     assert "clicks from" in run("stats", **local).stdout
+    assert "click" in run("stats", "--orphans", **local).stdout
+    assert run("stats", "--tag", "nobody", **local).stdout.startswith("0 clicks from ")
+
+
+def test_stats_draws_labels(clicked: str, local: dict[str, str]) -> None:
+    """Under the name of their dimension, as they are; dimensions of which nothing is known are
+    left out unless they are asked for."""
+    drawn = run("stats", clicked, **local).stdout
+    lines = [" ".join(line.split()) for line in drawn.splitlines()]
+    assert lines[lines.index("referrer") + 1].startswith("t.co 2 ████")
+    assert lines[lines.index("utm_source") + 2].startswith("none 1 ████")
+    assert lines[lines.index("utm_source") + 1].startswith("[red]:x: [31m[/] 1 ████")
+    assert "utm_medium" not in lines
+    assert "\x1b" not in drawn
+    asked = run("stats", clicked, "--by", "utm_medium,os", "--by", "device", **local).stdout
+    assert [line for line in asked.splitlines() if line in NAMES] == ["utm_medium", "os", "device"]
+
+
+def test_stats_as_csv(clicked: str, local: dict[str, str]) -> None:
+    """The series, or one dimension."""
+    series = run("stats", clicked, "--csv", "--interval", "month", **local).stdout.splitlines()
+    assert series[0] == "start,clicks,visitors,bots"
+    assert series[-1].endswith(",2,1,1")
+    assert run("stats", clicked, "--csv", "--by", "referrer", **local).stdout == (
+        "referrer,clicks\nt.co,2\n"
+    )
+
+
+NAMES = [dimension.name for dimension in TABLE]
+WRONG_QUESTIONS = {
+    "two columns": (["--csv", "--by", "os,device"], 1, "group_by: must be one dimension for CSV"),
+    "no dimension": (["--by", "town"], 1, "group_by: must be one or more of country, referrer"),
+    "a link and a tag": (["x", "--tag", "a"], 2, "CODE cannot be given together"),
+    "a link and orphans": (["x", "--orphans"], 2, "CODE cannot be given together"),
+    "two forms": (["--csv", "--json"], 2, "--json cannot be given together with --csv"),
+}
+
+
+@pytest.mark.parametrize(("given", "status", "said"), WRONG_QUESTIONS.values(), ids=WRONG_QUESTIONS)
+def test_stats_says_what_it_cannot_show(
+    local: dict[str, str], given: list[str], status: int, said: str
+) -> None:
+    """What the server refuses is a failure, what makes no sense is wrong usage."""
+    answer = run("stats", *given, **local)
+    assert (answer.returncode, said in answer.stderr) == (status, True), answer.stderr
 
 
 def test_the_local_key_is_sent_to_no_other_server(local: dict[str, str]) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from shortener import connections
+from shortener import connections, counting
 from shortener.aggregator import Aggregator
-from shortener.cells import Cells
 from shortener.config import Settings
 from shortener.tally import Tally
 from tests.harness import Cutting, Load, Server, eventually, private_redis
@@ -283,8 +282,7 @@ def follow_all(server: Server, codes: list[str], times: int) -> None:
 def own_aggregator(server: Server, url: str) -> Aggregator:
     """An aggregator in this process, over the journals of `server`."""
     settings = Settings.load({"SHORTENER_DATA_DIR": str(server.data_dir)})
-    store = connections.sync(url)
-    return Aggregator(Tally(store), Cells(settings.timezone), settings.data_dir, 1 << 30)
+    return counting.aggregator(settings, connections.sync(url), "test")
 
 
 def work_off(aggregator: Aggregator) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.harness import Server, eventually
+from tests.harness import BROWSER, Server, eventually
 
 NewServer = Callable[..., Server]
 
@@ -14,8 +14,13 @@ NewServer = Callable[..., Server]
 def at_once(times: int, address: str, code: str) -> list[int]:
     """Statuses of so many visitors in the same moment, each on a connection of its own."""
     with ThreadPoolExecutor(times) as threads:
-        visits = threads.map(lambda _: httpx.get(f"{address}/{code}").status_code, range(times))
+        visits = threads.map(
+            lambda _: httpx.get(f"{address}/{code}", headers=PERSON).status_code, range(times)
+        )
         return sorted(visits)
+
+
+PERSON = {"User-Agent": BROWSER}
 
 
 def enter(server: Server, code: str, password: str, **headers: str) -> httpx.Response:

@@ -117,7 +117,13 @@ def test_a_redirect_has_only_what_it_needs(
     data = {"password": "open sesame"} if method == "POST" else None
     answer = server.http.request(method, path, data=data)
     assert answer.status_code == status
-    assert set(answer.headers) <= {"location", "cache-control", "content-length", "date"}
+    assert set(answer.headers) <= {
+        "location",
+        "cache-control",
+        "x-robots-tag",
+        "content-length",
+        "date",
+    }
 
 
 def rules(server: Server) -> RobotFileParser:

@@ -1,10 +1,12 @@
 """What proxies say: believed as far as TRUSTED_PROXIES goes, on every path, and no further."""
 
 from collections.abc import Callable, Iterator
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
 from shortener.segments import held_journals
+from shortener.web.visitor import behind_proxies
 from tests.harness import Server
 
 NewServer = Callable[..., Server]
@@ -125,6 +127,36 @@ def test_the_host_is_the_one_that_the_visitor_asked_for(
     server = servers(proxies)
     code = server.make_link(domain="go.arab.news", **fields)["code"]
     assert server.http.get(f"/{code}", headers=headers).status_code == (302 if is_found else 404)
+
+
+SCHEMES = {  # trusted proxies, the header, what the application is told of a request over http
+    "nothing is said": (1, None, "http"),
+    "https": (1, "https", "https"),
+    "capitals": (1, "HTTPS", "https"),
+    "not trusted": (0, "https", "http"),
+    "an invention in front": (1, "https, http", "http"),
+    "two proxies": (2, "https, http", "https"),
+    "no scheme": (1, "javascript", "http"),
+    "empty": (1, "", "http"),
+}
+
+
+@pytest.mark.parametrize(("proxies", "value", "scheme"), SCHEMES.values(), ids=SCHEMES)
+def test_the_scheme_is_what_the_outermost_trusted_proxy_saw(
+    proxies: int, value: str | None, scheme: str
+) -> None:
+    """`http` or `https` and nothing else."""
+    told = []
+
+    def application(environ: WSGIEnvironment, _start: StartResponse) -> list[bytes]:
+        told.append((environ["wsgi.url_scheme"], environ["REMOTE_ADDR"]))
+        return []
+
+    environ: WSGIEnvironment = {"wsgi.url_scheme": "http", "REMOTE_ADDR": "::ffff:127.0.0.1"}
+    if value is not None:
+        environ["HTTP_X_FORWARDED_PROTO"] = value
+    behind_proxies(application, proxies)(environ, lambda *_: lambda _: None)
+    assert told == [(scheme, PEER)]
 
 
 def test_passwords_are_counted_by_visitor(new_server: NewServer) -> None:

@@ -189,6 +189,7 @@ def test_the_location_is_the_stored_url(both: dict[str, object], path: str) -> N
         assert answer.headers == {
             "location": stored,
             "cache-control": "private, no-store",
+            "x-robots-tag": "noindex",
             "content-length": "0",
         }
 

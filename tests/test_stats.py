@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from shortener import connections, keys
 from shortener.journal import Click, Journal
 from shortener.links import decode
-from tests.harness import Server, eventually
+from tests.harness import BROWSER, Server, eventually
 
 NewServer = Callable[..., Server]
 SITE_ZONE = ZoneInfo("Africa/Cairo")  # where clocks go forward at midnight
@@ -115,14 +115,18 @@ def write_clicks(server: Server, clicks: dict[str, list[datetime]]) -> None:
         none = ("", "", "")
         journal.append(
             [
-                Click(round(at.timestamp() * 1000), number, code, (), "", "", "", "", none, False)
-                for at in times
+                Click(ms(at), number, code, (), "192.0.2.1", BROWSER, "", "", none, False)
+                for at in sorted(times)
             ]
         )
     journal.close()
     store.close()
     wanted = {code: before[code] + len(times) for code, times in clicks.items()}
     assert eventually(counted, lambda found: found == wanted) == wanted
+
+
+def ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
 
 
 def ask(server: Server, code: str | None = None, **params: str) -> httpx.Response:
@@ -417,26 +421,55 @@ def day_without_midnight() -> date:
     return day
 
 
-FAR: dict[str, tuple[dict[str, str], str]] = {
-    "hours": ({"start": "-60", "to": "-50", "interval": "hour"}, "from"),
-    "days of another zone": ({"start": "-60", "to": "-50", "tz": "Asia/Kolkata"}, "tz"),
-    "from within a day": ({"start": "-60T10:00:00Z", "to": "-50"}, "from"),
-    "to within a day": ({"start": "-60", "to": "-50T10:00:00Z"}, "to"),
-    "further than days are kept": ({"start": "-803", "to": "-700"}, "from"),
+FAR: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "hours": (
+        {"start": "-60", "to": "-50", "interval": "hour"},
+        {"start": "-60", "to": "-49", "interval": "day"},
+    ),
+    "days of another zone": (
+        {"start": "-60", "to": "-50", "tz": "Asia/Kolkata"},
+        {"start": "-61", "to": "-49", "interval": "day"},
+    ),
+    "within days": (
+        {"start": "-60T10:00:00Z", "to": "-50T10:00:00Z"},
+        {"start": "-60", "to": "-49", "interval": "day"},
+    ),
+    "weeks of another zone": (
+        {"start": "-60", "to": "-50", "interval": "week", "tz": "Asia/Kolkata"},
+        {"start": "-61", "to": "-49", "interval": "week"},
+    ),
 }
 
 
-@pytest.mark.parametrize(("params", "field"), FAR.values(), ids=FAR)
-def test_what_is_not_kept_is_refused(past: Past, params: dict[str, str], field: str) -> None:
-    """More than 35 days back, what days of the site do not tell is 422; the field is named."""
+@pytest.mark.parametrize(("params", "told"), FAR.values(), ids=FAR)
+def test_what_is_not_kept_is_answered_for_what_is(
+    past: Past, params: dict[str, str], told: dict[str, str]
+) -> None:
+    """More than 35 days back: for the days of the site that cover the question, and it says so."""
     today = past.now.astimezone(SITE_ZONE).date()
-    sent = dict(params)
-    for name in ("start", "to"):
-        days, mark, rest = params[name].partition("T")
-        sent[name] = f"{today + timedelta(days=int(days))}{mark}{rest}"
-    answer = ask(past.server, past.code, **sent)
-    assert answer.status_code == 422, answer.text
-    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    sent, wanted = dict(params), dict(told)
+    for params_ in (sent, wanted):
+        for name in ("start", "to"):
+            days, mark, rest = params_[name].partition("T")
+            params_[name] = f"{today + timedelta(days=int(days))}{mark}{rest}"
+    answer = answered(past.server, past.code, **sent)
+    start, end = (midnight(date.fromisoformat(wanted[n]), SITE_ZONE.key) for n in ("start", "to"))
+    assert (seconds(answer["from"]), seconds(answer["to"])) == (start.timestamp(), end.timestamp())
+    assert (answer["interval"], answer["tz"]) == (wanted["interval"], SITE_ZONE.key)
+    clicks = recount(past.clicks, start, end, wanted["interval"], SITE_ZONE.key)
+    assert series(answer) == clicks
+
+
+def test_further_than_days_are_kept_there_are_months(past: Past) -> None:
+    """The months of the site that cover the question, and days again from where they are kept."""
+    today = past.now.astimezone(SITE_ZONE).date()
+    first, last = today - timedelta(days=900), today - timedelta(days=40)
+    answer = answered(past.server, past.code, start=str(first), to=str(last))
+    start = midnight(first.replace(day=1), SITE_ZONE.key)
+    end = midnight(last + timedelta(days=1), SITE_ZONE.key)
+    assert (answer["interval"], answer["tz"]) == ("month", SITE_ZONE.key)
+    assert (seconds(answer["from"]), seconds(answer["to"])) == (start.timestamp(), end.timestamp())
+    assert series(answer) == recount(past.clicks, start, end, "month", SITE_ZONE.key)
 
 
 def test_exactly_ten_thousand_intervals_are_answered(past: Past) -> None:
@@ -524,18 +557,11 @@ def test_an_unknown_link_has_no_statistics(server: Server) -> None:
     assert (answer.status_code, answer.json()["type"]) == (404, "/-/errors#link-not-found")
 
 
-def test_what_is_not_counted_yet_is_null(server: Server) -> None:
-    """`visitors` and `bots` are there, in the totals and in every interval."""
-    answer = answered(server)
-    for entry in (answer["totals"], *answer["series"]):
-        assert (entry["visitors"], entry["bots"]) == (None, None)
-
-
 def test_a_link_without_clicks_has_zeros(server: Server) -> None:
     """Every day is there, with nothing in it; the last click is null."""
     link = server.make_link()
     answer = answered(server, link["code"])
-    assert answer["totals"] == {"clicks": 0, "visitors": None, "bots": None}
+    assert answer["totals"] == {"clicks": 0, "visitors": 0, "bots": 0}
     assert [entry["clicks"] for entry in answer["series"]] == [0] * 30
     assert (link["clicks"], link["last_clicked_at"]) == (0, None)
 

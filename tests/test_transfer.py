@@ -93,7 +93,8 @@ def test_an_import_makes_the_same_site(full: Server, new_server: NewServer, limi
 
 
 def test_an_import_again_adds_nothing(full: Server, new_server: NewServer) -> None:
-    """Repeated, in other portions, and on the site that it came from: nothing twice."""
+    """Repeated, in other portions, from a later export, and on the site that it came from: nothing
+    twice."""
     header, *records = exported(full)
     copy = new_server(name="copy", WORKERS="1", DOMAINS="go.example").start()
     bring_in(copy, records[:5], header)
@@ -101,8 +102,12 @@ def test_an_import_again_adds_nothing(full: Server, new_server: NewServer) -> No
     bring_in(copy, records, header)
     assert bring_in(copy, records, header)["existing"] == len(LINKS)
     assert told(copy) == told(full)
+    later, *again = exported(full)
+    assert later["id"] != header["id"]
+    assert bring_in(copy, again, later)["existing"] == len(LINKS)
+    assert told(copy) == told(full)
     before = told(full)
-    assert bring_in(full, records[3:], header)["existing"] == len(LINKS)
+    assert bring_in(full, records, header)["existing"] == len(LINKS)
     assert told(full) == before
 
 

@@ -29,18 +29,14 @@ def serve(without_aggregator: bool) -> None:
 @click.command()
 def aggregate() -> None:
     """Run the aggregator alone: counts the clicks in this host's journals."""
-    from shortener import aggregator, children, connections, data_dir, site
-    from shortener.cells import Cells
-    from shortener.tally import Tally
+    from shortener import aggregator, children, connections, counting, data_dir, site
 
     settings = Settings.load()
     children.step_back(STEP_BACK)
-    data_dir.prepare(settings.data_dir)
+    host = data_dir.prepare(settings.data_dir)
     _lock = aggregator.lock(settings.data_dir)
     store = connections.sync(_redis_url(settings), connections.BATCH_TIMEOUT)
-    limit = settings.journal_limit << 20
-    cells = Cells(settings.timezone)
-    worker = aggregator.Aggregator(Tally(store), cells, settings.data_dir, limit)
+    worker = counting.aggregator(settings, store, host)
     stop = threading.Event()
     for caught in (signal.SIGTERM, signal.SIGINT):
         signal.signal(caught, lambda *_: stop.set())

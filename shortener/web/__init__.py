@@ -12,6 +12,8 @@ passwords of links
 domains   which domain a request is for
 api/      /api/v1, a file for each noun
 pages     the front page, errors, files, health
+document  the OpenAPI document, made of what is said at the views
+docs      that document, and the page made of it
 headers   what protects people, on every answer that is not a redirect
 problems  one shape for every error
 """

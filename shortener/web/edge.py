@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import unquote
 from wsgiref.types import WSGIApplication
 
+import redis
+
 from shortener.codes import looks_like_code, normalise
 from shortener.errors import LinkExpired, LinkNotFound, Problem
 from shortener.journal import Click, Journal
@@ -22,16 +24,18 @@ from shortener.link import Link
 from shortener.redirects import Gated, Redirect, decide
 from shortener.web.bridge import Bridge, Receive, Scope, Send
 from shortener.web.domains import Domains
+from shortener.web.live import PATH as LIVE
+from shortener.web.live import Live
 from shortener.web.lookup import LOOKUP
 from shortener.web.memory import Remembered
 from shortener.web.meter import Meter, Request
 from shortener.web.patience import Patience
 from shortener.web.records import Found, Records
-from shortener.web.redirect import CACHE_CONTROL
+from shortener.web.redirect import HEADERS
 from shortener.web.turn import Turn
 from shortener.web.visitor import Headers, click, host, is_counted, read_headers
 
-_HEADERS = [(b"cache-control", CACHE_CONTROL.encode()), (b"content-length", b"0")]
+_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 _EMPTY = {"type": "http.response.body", "body": b""}
 
 
@@ -47,16 +51,21 @@ class Edge:
         case_sensitive: bool,
         trusted_proxies: int,
         meter: Meter,
+        store: redis.Redis,
+        country_header: bytes = b"",
     ) -> None:
         self._bridge = Bridge(flask)
         self._journal, self._domains = journal, domains
-        self._case_sensitive = case_sensitive
+        self._case_sensitive, self._country_header = case_sensitive, country_header
         self.records, self.trusted_proxies = records, trusted_proxies
         self.meter, self.patience = meter, Patience()
         self.turn = Turn(journal, meter)
+        self._live_events = Live(self._bridge, store, domains, lambda: self.patience.leaving)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and (scope["path"], scope["method"]) == (LIVE, "GET"):
+            await self._live_events(scope, receive, send)
+        elif scope["type"] == "http":
             await self._follow(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
@@ -87,7 +96,12 @@ class Edge:
         headers = self._headers(scope)
         if link is None or not redirect.counted or not is_counted(scope["method"], headers):
             return redirect, None
-        return redirect, click(link, at, headers, query, _peer(scope), self.trusted_proxies)
+        return redirect, self.click(link, at, headers, query, _peer(scope))
+
+    def click(self, link: Link, at: int, headers: Headers, query: bytes, peer: str) -> Click:
+        """The click of a visitor who is sent to `link` at `at` (milliseconds since 1970)."""
+        proxies, country = self.trusted_proxies, self._country_header
+        return click(link, at, headers, query, peer, proxies, country)
 
     def request(self, scope: Scope) -> Request | None:
         """What the access log wants to know; None when there is no log."""

@@ -4,18 +4,40 @@
 """
 
 import logging
+from typing import Annotated
 
 import msgspec
 from flask import Flask, Response, render_template, request
+from msgspec import UNSET, Meta, Struct, UnsetType
 from werkzeug.exceptions import HTTPException
 
 from shortener import connections, errors
-from shortener.errors import Problem
+from shortener.errors import FieldError, Problem
 from shortener.gauges import REDIS_ERRORS, Counters
 
 PROBLEM = "shortener.problem"  # in the WSGI environment
 
 log = logging.getLogger(__name__)
+
+
+class ProblemBody(Struct, frozen=True):
+    """What went wrong (RFC 9457, section 3.1)."""
+
+    type: Annotated[
+        str,
+        Meta(
+            description="Which problem it is: its place in the table at `/-/errors`.",
+            extra_json_schema={"format": "uri-reference"},
+        ),
+    ]
+    title: Annotated[str, Meta(description="The problem in a few words, always the same ones.")]
+    status: Annotated[int, Meta(description="The HTTP status.")]
+    detail: Annotated[str, Meta(description="What went wrong this time.")]
+    errors: Annotated[
+        tuple[FieldError, ...] | UnsetType,
+        Meta(description="Each field of the body or the query that is wrong."),
+    ] = UNSET
+
 
 _BY_STATUS: dict[int, type[Problem]] = {
     404: errors.NotFound,
@@ -67,20 +89,23 @@ def _wants_page() -> bool:
     return request.accept_mimetypes.best_match(offered) == "text/html"
 
 
-def problem_body(problem: Problem) -> dict[str, object]:
-    """A problem as JSON says it (RFC 9457, section 3.1)."""
-    body: dict[str, object] = {
-        "type": f"/-/errors#{problem.slug}",
-        "title": problem.title,
-        "status": problem.status,
-        "detail": problem.detail,
-    }
-    if problem.fields:
-        body["errors"] = [entry._asdict() for entry in problem.fields]
-    return body
+def type_of(problem: Problem | type[Problem]) -> str:
+    """The URI that tells one kind of problem from another."""
+    return f"/-/errors#{problem.slug}"
 
 
-def _json(body: dict[str, object]) -> Response:
+def problem_body(problem: Problem) -> ProblemBody:
+    """A problem as JSON says it."""
+    return ProblemBody(
+        type=type_of(problem),
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        errors=problem.fields or UNSET,
+    )
+
+
+def _json(body: ProblemBody) -> Response:
     return Response(msgspec.json.encode(body), mimetype="application/problem+json")
 
 

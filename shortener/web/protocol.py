@@ -21,7 +21,7 @@ from shortener.web.lookup import LOOKUP
 from shortener.web.meter import Request
 from shortener.web.records import Found
 from shortener.web.turn import Answer, rest
-from shortener.web.visitor import Headers, click, is_ahead
+from shortener.web.visitor import Headers, is_ahead
 
 _UNUSUAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
 
@@ -50,7 +50,7 @@ class RedirectProtocol(Connection):
         visit, peer = None, self.client[0] if self.client else ""
         if not ahead:
             at = time.time_ns() // 1_000_000
-            visit = click(found.link, at, headers, query, peer, self._edge.trusted_proxies)
+            visit = self._edge.click(found.link, at, headers, query, peer)
         self._is_unsent = True
         self.is_ending = self._is_deaf = self._patience.leaving or not stays
         request = Request(method.decode(), path, headers, peer) if self._edge.meter.logs else None

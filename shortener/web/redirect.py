@@ -5,11 +5,13 @@ None for an unknown code, or the problem it met.
 """
 
 import time
+from threading import Lock
 
 import msgspec
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.exceptions import MethodNotAllowed
 
+from shortener.codes import looks_like_code, normalise
 from shortener.errors import (
     LinkNotFound,
     LinkUsedUp,
@@ -26,7 +28,12 @@ from shortener.web.lookup import Lookup
 from shortener.web.passwords import Passwords
 from shortener.web.visitor import Headers, click, is_ahead, is_counted
 
-CACHE_CONTROL = "private, no-store"  # a cached redirect is a click nobody sees
+MAX_ORPHANS = 100  # visits to unknown codes counted a second
+HEADERS = {  # of every redirect, beside where it leads
+    "Cache-Control": "private, no-store",  # a cached redirect is a click nobody sees
+    "X-Robots-Tag": "noindex",  # what it leads to is for search engines, not the way there
+    "Content-Length": "0",
+}
 
 
 def blueprint(
@@ -35,20 +42,25 @@ def blueprint(
     lookup: Lookup,
     passwords: Passwords,
     not_found_url: str,
+    country_header: bytes = b"",
 ) -> Blueprint:
     """`GET /{code}`, and `POST` where a link asks for a password."""
     views = Blueprint("redirect", __name__)
+    orphans = Orphans()
 
     @views.get("/<plain:code>")
     def follow(code: str) -> Response:
         at, headers = time.time_ns() // 1_000_000, _headers()
         try:
             link = lookup.find(code)
+        except LinkNotFound:
+            if is_counted(request.method, headers) and orphans.admit(code, at):
+                _note(None, at, headers)
+            return _lead_nowhere()
+        try:
             redirect = decide(link, at, request.query_string)
         except LinkNotFound:
-            if not_found_url:
-                return _answer(Redirect(302, not_found_url))
-            raise
+            return _lead_nowhere()
         except Gated:
             if link.password is not None:
                 return _ask(code)
@@ -74,6 +86,11 @@ def blueprint(
         redirect = redirect._replace(status=303)
         return _pass_limit(link, redirect, at, headers)
 
+    def _lead_nowhere() -> Response:
+        if not not_found_url:
+            raise LinkNotFound
+        return _answer(Redirect(302, not_found_url))
+
     def _pass_limit(link: Link, redirect: Redirect, at: int, headers: Headers) -> Response:
         """Through a link with `max_clicks`, or none.  Who only looks ahead uses nothing up."""
         if not redirect.counted:
@@ -89,12 +106,37 @@ def blueprint(
             _note(link, at, headers, used=link.max_clicks is not None)
         return _answer(redirect)
 
-    def _note(link: Link, at: int, headers: Headers, used: bool = False) -> None:
+    def _note(link: Link | None, at: int, headers: Headers, used: bool = False) -> None:
         query, peer = request.query_string, request.remote_addr or ""
-        visit = click(link, at, headers, query, peer, 0)  # `peer` is the visitor by now
+        # `peer` is the visitor by now
+        visit = click(link, at, headers, query, peer, 0, country_header)
         journal.append([msgspec.structs.replace(visit, used=used) if used else visit])
 
     return views
+
+
+class Orphans:
+    """Bounds what visits to unknown codes cost: so many a second in each process are counted.
+
+    Whoever tries out codes sends thousands; the journal is for clicks that were redirected.
+    """
+
+    def __init__(self) -> None:
+        self._second = self._admitted = 0
+        self._lock = Lock()
+
+    def admit(self, code: str, at: int) -> bool:
+        """Whether a visit to an unknown code, at a time in milliseconds since 1970, is counted.
+
+        What cannot be a code is none.
+        """
+        if not looks_like_code(normalise(code, True)):
+            return False
+        with self._lock:
+            if at // 1000 != self._second:
+                self._second, self._admitted = at // 1000, 0
+            self._admitted += 1
+            return self._admitted <= MAX_ORPHANS
 
 
 def _headers() -> dict[bytes, bytes]:
@@ -125,7 +167,6 @@ def _answer(redirect: Redirect, with_location: bool = True) -> Response:
     response.headers.clear()
     if with_location:
         response.headers["Location"] = redirect.location
-    response.headers["Cache-Control"] = CACHE_CONTROL
-    response.headers["Content-Length"] = "0"
+    response.headers.update(HEADERS)
     response.autocorrect_location_header = False
     return response

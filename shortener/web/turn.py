@@ -13,7 +13,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from shortener.journal import Click, Journal
 from shortener.link import Link
 from shortener.web.meter import Meter, Request
-from shortener.web.redirect import CACHE_CONTROL
+from shortener.web.redirect import HEADERS
+
+_HEADERS = "".join(f"{name.lower()}: {value}\r\n" for name, value in HEADERS.items())
 
 
 class Answerable(Protocol):
@@ -74,9 +76,7 @@ class Turn:
 
 def rest(location: str) -> bytes:
     """What a redirect to `location` says behind status and date."""
-    return (
-        f"location: {location}\r\ncache-control: {CACHE_CONTROL}\r\ncontent-length: 0\r\n"
-    ).encode()
+    return f"location: {location}\r\n{_HEADERS}".encode()
 
 
 def plain_rest(link: Link) -> bytes | None:

@@ -25,6 +25,7 @@ MAX_REFERRER = 512
 MAX_LANGUAGE = 64
 MAX_UTM = 128
 MAX_ENTRY = 255  # characters of an address or a host
+MAX_COUNTRY = 8
 MAX_QUERY = 8_192  # bytes of a query in which campaigns are looked for
 
 Headers = Mapping[bytes, bytes]  # lower-case names; of a repeated one the last, or all, joined
@@ -67,22 +68,34 @@ def is_local(address: str) -> bool:
 
 
 def click(
-    link: Link, at: int, headers: Headers, query: bytes, peer: str, trusted_proxies: int
+    link: Link | None,
+    at: int,
+    headers: Headers,
+    query: bytes,
+    peer: str,
+    trusted_proxies: int,
+    country_header: bytes = b"",
 ) -> Click:
-    """The click of a visitor who was sent to `link` at `at` (milliseconds since 1970)."""
+    """The click of a visitor who was sent to `link` at `at` (milliseconds since 1970).
+
+    No link makes the visit to an unknown code.  `country_header` is one that a proxy is trusted
+    with, or none.
+    """
+    number, name, tags = (0, "", ()) if link is None else (link.number, link.name, link.tags)
     if is_private(headers):
-        return Click(at, link.number, link.name, link.tags, "", "", "", "", _NONE, True)
+        return Click(at, number, name, tags, "", "", "", "", _NONE, True)
     return Click(
         at,
-        link.number,
-        link.name,
-        link.tags,
+        number,
+        name,
+        tags,
         address(headers, peer, trusted_proxies),
         _text(headers, b"user-agent", MAX_AGENT),
         _text(headers, b"referer", MAX_REFERRER),
         _text(headers, b"accept-language", MAX_LANGUAGE),
         _campaign(query) if b"utm_" in query else _NONE,
         False,
+        country=_text(headers, country_header, MAX_COUNTRY) if country_header else "",
     )
 
 

@@ -3,11 +3,17 @@
 access   who asks, and whether they may; what every answer is made with
 links    make, find, list, change and delete links
 qr       QR codes of links
-stats    statistics of links and the site
+stats    statistics of links, tags, the site     stats_forms  as asked and answered
+live     who may listen to live events
 tags     tags of links
 transfer export and import
 carried  the records of those
 keys     API keys
+
+described what each operation takes and answers: the source of the OpenAPI document
+parameters parameters and headers, as tables
+kinds    what fields of bodies and answers hold, with their bounds
+examples what requests and answers look like
 
 queries  query strings, parsed
 listing  which links a list shows
@@ -30,7 +36,7 @@ from shortener.mint import Mint
 from shortener.stats import Stats
 from shortener.tags import Tags
 from shortener.transfer import Transfer
-from shortener.web.api import keys, transfer
+from shortener.web.api import keys, live, transfer
 from shortener.web.api import links as link_views
 from shortener.web.api import qr as qr_views
 from shortener.web.api import stats as stats_views
@@ -70,6 +76,7 @@ def blueprint(parts: Parts) -> Blueprint:
         link_views.blueprint(access, links, parts.mint, parts.catalogue, wishes, shown, domains),
         qr_views.blueprint(access, links, domains, settings),
         stats_views.blueprint(access, links, stats, parts.cells, domains),
+        live.blueprint(access),
         tag_views.blueprint(access, parts.tags),
         transfer.blueprint(access, parts.transfer, wishes, settings),
         keys.blueprint(access, parts.accounts),

@@ -16,6 +16,7 @@ from flask import Response, after_this_request, g, request
 from shortener.accounts import Account, Accounts
 from shortener.errors import RateLimited, TooManyTries, Unauthorized
 from shortener.limits import Limits, Standing
+from shortener.web.api.described import note
 from shortener.web.limited import fields, refused
 from shortener.web.visitor import network
 
@@ -29,17 +30,19 @@ class Access:
     def __init__(self, accounts: Accounts, limits: Limits) -> None:
         self._accounts, self._limits = accounts, limits
 
-    def needs(self, scope: str) -> Callable[[View[P]], View[P]]:
-        """Let a view answer only to keys with `scope`; `account()` is the one that asks."""
+    def needs(self, *scopes: str) -> Callable[[View[P]], View[P]]:
+        """Let a view answer only to keys with all `scopes`; `account()` is the one that asks."""
 
         def decorate(view: View[P]) -> View[P]:
             @wraps(view)
             def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
                 account = self.authenticate(_key(), int(time.time()))
-                account.require(scope)
+                for scope in scopes:
+                    account.require(scope)
                 g.account = account
                 return view(*args, **kwargs)
 
+            note(guarded, scopes=scopes)
             return guarded
 
         return decorate
@@ -79,6 +82,7 @@ class Access:
                 after_this_request(partial(_tell, standing))
             return view(*args, **kwargs)
 
+        note(counted, is_limited=True)
         return counted
 
 

@@ -2,53 +2,192 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Annotated
 from urllib.parse import quote
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shortener.accounts import SCOPES, Account
 from shortener.config import Settings
+from shortener.intervals import INTERVALS
 from shortener.link import Link
 from shortener.links import Links
-from shortener.stats import Answer, Stats, Totals, link_subject
+from shortener.stats import Stats, Totals, link_subject
+from shortener.web.api import kinds
 from shortener.web.domains import Domains
+from shortener.web.problems import ProblemBody
 
 
 class LinkAnswer(Struct, frozen=True):
-    """A link as clients see it; every field is always there."""
+    """A link."""
 
-    code: str
-    domain: str
-    short_url: str
-    url: str
-    title: str | None
-    tags: tuple[str, ...]
-    redirect_status: int
-    forward_query: bool
-    created_at: str
-    updated_at: str
-    created_by: str
-    starts_at: str | None
-    expires_at: str | None
-    expired_url: str | None
-    max_clicks: int | None
-    remaining: int | None
-    has_password: bool
-    clicks: int
-    bots: int | None  # null: not told apart from people
-    last_clicked_at: str | None
+    code: kinds.Code
+    domain: Annotated[str, Meta(description="The domain it lives on.")]
+    short_url: Annotated[
+        str, Meta(description="What to give to people.", extra_json_schema={"format": "uri"})
+    ]
+    url: kinds.Url
+    title: kinds.Title | None
+    tags: kinds.ShownTags
+    redirect_status: kinds.ShownStatus
+    forward_query: kinds.ForwardQuery
+    created_at: kinds.Made
+    updated_at: Annotated[kinds.Moment, Meta(description="When it was changed last.")]
+    created_by: kinds.Maker
+    starts_at: kinds.ShownStarts | None
+    expires_at: kinds.ShownExpires | None
+    expired_url: kinds.ExpiredUrl | None
+    max_clicks: kinds.MaxClicks | None
+    remaining: (
+        Annotated[int, Meta(ge=0, description="How many visitors `max_clicks` still lets through.")]
+        | None
+    )
+    has_password: kinds.HasPassword
+    clicks: kinds.Clicks
+    bots: kinds.Bots
+    last_clicked_at: (
+        Annotated[kinds.Moment, Meta(description="null: nobody has clicked yet.")] | None
+    )
+
+
+class LinkPage(Struct, frozen=True):
+    """Links, a page of them."""
+
+    links: Annotated[list[LinkAnswer], Meta(description="In the order asked for.")]
+    next_cursor: kinds.NextCursor | None
+    total: Annotated[int, Meta(ge=0, description="How many links match on all pages.")]
+
+
+class BulkResult(Struct, frozen=True, kw_only=True):
+    """What became of one link of a bulk request: `link`, or the `error` that kept it away."""
+
+    status: Annotated[
+        int, Meta(description="As the answer to this link alone: 201, 200 or that of its error.")
+    ]
+    link: Annotated[LinkAnswer | UnsetType, Meta(description="The link.")] = UNSET
+    error: Annotated[ProblemBody | UnsetType, Meta(description="Why there is none.")] = UNSET
+
+
+class BulkResults(Struct, frozen=True):
+    """What became of the links of a bulk request, in order."""
+
+    results: Annotated[
+        list[
+            Annotated[
+                BulkResult,
+                Meta(
+                    extra_json_schema={"oneOf": [{"required": ["link"]}, {"required": ["error"]}]}
+                ),
+            ]
+        ],
+        Meta(description="One for each link of the request."),
+    ]
+
+
+class TagAnswer(Struct, frozen=True):
+    """A tag, with its links and clicks."""
+
+    tag: kinds.Tag
+    links: Annotated[int, Meta(ge=0, description="How many links have it.")]
+    clicks: Annotated[int, Meta(ge=0, description="Clicks of links while they had it.")]
+
+
+class TagList(Struct, frozen=True):
+    """Tags in alphabetical order."""
+
+    tags: Annotated[list[TagAnswer], Meta(description="Those that links have.")]
 
 
 class KeyAnswer(Struct, frozen=True):
-    """A key as clients see it; `key` is the secret, in the answer to its creation only."""
+    """A key; its secret is in the answer to its creation only."""
 
-    id: str
-    name: str
-    scopes: tuple[str, ...]
-    created_at: str
-    expires_at: str | None
-    last_used_at: str | None
-    key: str | UnsetType = UNSET
+    id: Annotated[str, Meta(description="Names it in links and calls; tells nothing of it.")]
+    name: kinds.KeyName
+    scopes: Annotated[tuple[kinds.Scope, ...], Meta(description="What it may do.")]
+    created_at: kinds.Made
+    expires_at: Annotated[kinds.Moment, Meta(description="From then on it is none.")] | None
+    last_used_at: Annotated[kinds.Moment, Meta(description="Written once a minute at most.")] | None
+    key: Annotated[str | UnsetType, Meta(description="The secret.")] = UNSET
+
+
+class KeyList(Struct, frozen=True):
+    """Keys, oldest first."""
+
+    keys: Annotated[list[KeyAnswer], Meta(description="All there are.")]
+
+
+class ClickCounts(Struct, frozen=True):
+    """Clicks of a range."""
+
+    clicks: kinds.Clicks
+    visitors: kinds.Visitors
+    bots: kinds.Bots
+
+
+class IntervalCounts(Struct, frozen=True):
+    """Clicks of an hour, day, week or month."""
+
+    start: Annotated[kinds.Moment, Meta(description="When it begins.")]
+    clicks: kinds.Clicks
+    visitors: kinds.Visitors
+    bots: kinds.Bots
+
+
+class LabelCount(Struct, frozen=True):
+    """Clicks of people with a label."""
+
+    value: Annotated[str | None, Meta(description="The label; null for all that are not listed.")]
+    clicks: kinds.Clicks
+    other: Annotated[bool | UnsetType, Meta(description="true: these are the ones not listed.")] = (
+        UNSET
+    )
+
+
+class ByRange(Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    """A range of time."""
+
+    start: Annotated[kinds.Moment, Meta(description="Where it begins.")]
+    end: Annotated[kinds.Moment, Meta(description="Where it ends; not included.")]
+
+
+class StatsAnswer(Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    """Clicks by interval."""
+
+    start: Annotated[kinds.Moment, Meta(description="Where the answered range begins.")]
+    end: Annotated[kinds.Moment, Meta(description="Where it ends; not included.")]
+    interval: Annotated[
+        str, Meta(description="How time is cut.", extra_json_schema={"enum": list(INTERVALS)})
+    ]
+    tz: Annotated[str, Meta(description="The time zone of all times in the answer.")]
+    totals: Annotated[ClickCounts, Meta(description="Of the whole range.")]
+    series: Annotated[
+        list[IntervalCounts], Meta(description="Every interval of the range, zeros included.")
+    ]
+    by: Annotated[
+        dict[str, list[LabelCount]],
+        Meta(
+            description="By dimension the clicks of each label, most first; with the rest as "
+            "*other* they add up to the clicks of `by_range`."
+        ),
+    ]
+    by_range: Annotated[
+        ByRange, Meta(description="What range `by` covers: the smallest that the cells can tell.")
+    ]
+
+
+class ImportFault(Struct, frozen=True):
+    """A record that was not brought in, and why."""
+
+    index: Annotated[int, Meta(ge=0, description="Its place in the request, from 0.")]
+    error: Annotated[ProblemBody, Meta(description="What is wrong with it.")]
+
+
+class ImportResult(Struct, frozen=True):
+    """What became of the records of an import."""
+
+    created: Annotated[int, Meta(ge=0, description="Links that were made.")]
+    existing: Annotated[int, Meta(ge=0, description="Links that were there already.")]
+    errors: Annotated[list[ImportFault], Meta(description="In the order of the request.")]
 
 
 def time_text(value: float | datetime) -> str:
@@ -80,7 +219,7 @@ def link_answer(link: Link, totals: Totals, uses: int, domain: str, base_url: st
         remaining=remaining,
         has_password=link.password is not None,
         clicks=totals.clicks,
-        bots=None,
+        bots=totals.bots,
         last_clicked_at=None if totals.last is None else time_text(totals.last / 1000),
     )
 
@@ -121,23 +260,3 @@ def key_answer(account: Account, used: int | None, secret: str | None = None) ->
         last_used_at=_optional(used),
         key=UNSET if secret is None else secret,
     )
-
-
-def stats_answer(answer: Answer) -> dict[str, object]:
-    """`visitors` and `bots` are null: they are not told apart yet."""
-    question = answer.question
-
-    def local(at: datetime) -> str:
-        return time_text(at.astimezone(question.zone))
-
-    return {
-        "from": local(question.start),
-        "to": local(question.end),
-        "interval": question.interval,
-        "tz": question.zone.key,
-        "totals": {"clicks": answer.clicks, "visitors": None, "bots": None},
-        "series": [
-            {"start": local(start), "clicks": clicks, "visitors": None, "bots": None}
-            for start, clicks in answer.series
-        ],
-    }

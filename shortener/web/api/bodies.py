@@ -15,14 +15,11 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shortener.errors import Invalid
+from shortener.web.api import kinds
+from shortener.web.api.kinds import MAX_TAG, MAX_TAGS, MAX_TITLE
 from shortener.web.passwords import MAX_PASSWORD, Password
 
-MAX_TITLE = 512  # characters
-MAX_TAGS = 20
-MAX_TAG = 64  # characters
-MAX_CLICKS = 1_000_000_000
 MAX_BULK = 1_000  # links in one request
-MAX_KEY_NAME = 128  # characters
 MAX_TIME = 253_402_300_800  # seconds since 1970: the year 10000, which calendars do not have
 
 Time = Annotated[datetime, Meta(tz=True)]
@@ -30,48 +27,71 @@ T = TypeVar("T")
 
 
 class LinkChange(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The body of `PATCH /links/{code}`: what may be set, and set anew.  null is the default."""
+    """What to change of a link: what is left out stays, null is the default."""
 
-    url: str | UnsetType = UNSET
-    title: str | UnsetType | None = UNSET
-    tags: list[str] | UnsetType | None = UNSET
-    starts_at: Time | UnsetType | None = UNSET
-    expires_at: Time | UnsetType | None = UNSET
-    expired_url: str | UnsetType | None = UNSET
-    redirect_status: Literal[301, 302, 307, 308] | UnsetType | None = UNSET
-    forward_query: bool | UnsetType | None = UNSET
-    max_clicks: Annotated[int, Meta(ge=1, le=MAX_CLICKS)] | UnsetType | None = UNSET
-    password: str | UnsetType | None = UNSET
+    url: kinds.Url | UnsetType = UNSET
+    title: kinds.Title | UnsetType | None = UNSET
+    tags: kinds.Tags | UnsetType | None = UNSET
+    starts_at: kinds.Starts | UnsetType | None = UNSET
+    expires_at: kinds.Expires | UnsetType | None = UNSET
+    expired_url: kinds.ExpiredUrl | UnsetType | None = UNSET
+    redirect_status: kinds.Status | UnsetType | None = UNSET
+    forward_query: kinds.ForwardQuery | UnsetType | None = UNSET
+    max_clicks: kinds.MaxClicks | UnsetType | None = UNSET
+    password: kinds.Password | UnsetType | None = UNSET
 
 
 class NewLink(LinkChange, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The body of `POST /links`."""
+    """What a new link should be: `url` alone is needed."""
 
-    url: str
-    code: str | UnsetType | None = UNSET
-    code_length: Annotated[int, Meta(ge=5, le=32)] | UnsetType | None = UNSET
-    domain: str | UnsetType | None = UNSET
-    find_existing: bool = False
+    url: kinds.Url
+    code: kinds.Code | UnsetType | None = UNSET
+    code_length: kinds.CodeLength | UnsetType | None = UNSET
+    domain: kinds.Domain | UnsetType | None = UNSET
+    find_existing: Annotated[
+        bool,
+        Meta(
+            description="Answer the oldest link, live and without password, that equals this one "
+            "in every given field, should there be one.",
+        ),
+    ] = False
 
 
 class NewLinks(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /links/bulk`; each link is looked at by itself."""
+    """Links to make; each is looked at by itself."""
 
-    links: Annotated[list[Any], Meta(min_length=1, max_length=MAX_BULK)]
+    links: Annotated[
+        list[Any],
+        Meta(
+            min_length=1,
+            max_length=MAX_BULK,
+            description="One or more, made in this order.",
+            extra_json_schema=kinds.each_of("NewLink"),
+        ),
+    ]
 
 
 class TagName(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `PATCH /tags/{tag}`."""
+    """Another name for a tag."""
 
-    tag: str
+    tag: kinds.Tag
 
 
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /keys`."""
+    """What a new key should be."""
 
-    name: str
-    scopes: list[Literal["links:read", "links:write", "stats:read", "admin"]]
-    expires_at: Time | None = None
+    name: kinds.KeyName
+    scopes: Annotated[
+        list[Literal["links:read", "links:write", "stats:read", "admin"]],
+        Meta(
+            description="What the key may do. `admin` implies every scope, and `links:write` "
+            "implies `links:read`.",
+            extra_json_schema={"minItems": 1},
+        ),
+    ]
+    expires_at: (
+        Annotated[Time, Meta(description="From then on the key is none. RFC 3339.")] | None
+    ) = None
 
 
 class _Duplicate(ValueError):

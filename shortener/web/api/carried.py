@@ -15,25 +15,50 @@ from shortener.errors import Invalid
 from shortener.link import Arrival, Wish
 from shortener.portions import Portion
 from shortener.transfer import Exported, Incoming, Whole, arrival
-from shortener.web.api import bodies
+from shortener.web.api import bodies, kinds
 from shortener.web.api.answers import time_text
 from shortener.web.api.wishes import Wishes
 
 MAX_RECORDS = 1_000  # of one call
 Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Counts = dict[Annotated[str, Meta(max_length=256)], Count]
-Statistics = dict[Annotated[str, Meta(max_length=64)], tuple[Count, Counts]]
-Identity = Annotated[str, Meta(pattern="^[0-9A-Za-z_-]{1,64}$")]
+Statistics = Annotated[
+    dict[Annotated[str, Meta(max_length=64)], tuple[Count, Counts]],
+    Meta(description="By kind and period: when they expire (0: never), and the counts."),
+]
+Uses = Annotated[Count, Meta(description="How many visitors it has let through.")]
+Hash = Annotated[
+    str,
+    Meta(
+        max_length=512,
+        description="The hash of its password; exported and imported by `admin` keys alone.",
+    ),
+]
+Identity = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9A-Za-z_-]{1,64}$",
+        description="Names the export: what bears the same id is added once.",
+    ),
+]
 
 
 class ExportRecord(Struct, frozen=True, kw_only=True, tag="export", tag_field="type"):
-    """What the records after it are.  An import of the same `id` adds nothing twice."""
+    """What the records after it are."""
 
     id: Identity
-    version: Literal[1] = 1
-    at: str
-    timezone: str
-    links: int
+    site: Annotated[
+        str,
+        Meta(
+            max_length=64,
+            description="Names the site that it is of, whose statistics of site and tags are "
+            "added once, and never to itself.",
+        ),
+    ] = ""
+    version: Annotated[Literal[1], Meta(description="The version of these records.")] = 1
+    at: Annotated[str, Meta(description="When it was made.")]
+    timezone: Annotated[str, Meta(description="Whose days the statistics keep.")]
+    links: Annotated[int, Meta(description="How many links the site had.")]
 
 
 class SiteRecord(Struct, frozen=True, tag="site", tag_field="type", forbid_unknown_fields=True):
@@ -45,7 +70,7 @@ class SiteRecord(Struct, frozen=True, tag="site", tag_field="type", forbid_unkno
 class TagRecord(Struct, frozen=True, tag="tag", tag_field="type", forbid_unknown_fields=True):
     """The statistics of a tag."""
 
-    tag: str
+    tag: kinds.Tag
     statistics: Statistics
 
 
@@ -60,20 +85,73 @@ class LinkRecord(
 ):
     """A link: what may be set, and what has become of it.  `url` alone is needed."""
 
-    created_at: bodies.Time | UnsetType = UNSET
-    updated_at: bodies.Time | UnsetType | None = UNSET
-    created_by: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
-    has_password: bool = False
-    password_hash: Annotated[str, Meta(max_length=512)] | UnsetType = UNSET
-    uses: Count = 0  # visitors that max_clicks has let through
+    created_at: (
+        Annotated[bodies.Time, Meta(description="When it was made; left out, now.")] | UnsetType
+    ) = UNSET
+    updated_at: (
+        Annotated[bodies.Time, Meta(description="When it was changed last.")] | UnsetType | None
+    ) = UNSET
+    created_by: (
+        Annotated[str, Meta(max_length=64, description="The id of the key that made it.")]
+        | UnsetType
+    ) = UNSET
+    has_password: kinds.HasPassword = False
+    password_hash: Hash | UnsetType = UNSET
+    uses: Uses = 0
     statistics: Statistics = msgspec.field(default_factory=dict)
 
 
-class Import(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /import`; each record is looked at by itself."""
+class ExportedLink(Struct, frozen=True, kw_only=True, tag="link", tag_field="type"):
+    """A link as an export has it: all there is about it, statistics included."""
 
-    records: Annotated[list[Any], Meta(max_length=MAX_RECORDS)]
-    export: ExportRecord | None = None
+    code: kinds.Code
+    domain: kinds.Domain | None
+    url: kinds.Url
+    title: kinds.Title | None
+    tags: kinds.ShownTags
+    redirect_status: kinds.ShownStatus
+    forward_query: kinds.ForwardQuery
+    created_at: kinds.Made
+    updated_at: Annotated[kinds.Moment, Meta(description="When it was changed last.")] | None
+    created_by: kinds.Maker
+    starts_at: kinds.ShownStarts | None
+    expires_at: kinds.ShownExpires | None
+    expired_url: kinds.ExpiredUrl | None
+    max_clicks: kinds.MaxClicks | None
+    uses: Uses
+    has_password: kinds.HasPassword
+    password_hash: Hash | UnsetType = UNSET
+    statistics: Statistics
+
+
+Record = ExportRecord | SiteRecord | TagRecord | ExportedLink
+
+
+class ExportPage(Struct, frozen=True):
+    """Records for the lines of a file; the first page begins with what the export is."""
+
+    records: Annotated[list[Record], Meta(description="One for each line.")]
+    next_cursor: kinds.NextCursor | None
+
+
+class Import(Struct, frozen=True, forbid_unknown_fields=True):
+    """Records of an export, or links by hand; each is looked at by itself."""
+
+    records: Annotated[
+        list[Any],
+        Meta(
+            max_length=MAX_RECORDS,
+            description="What to bring in; statistics need the export they are from.",
+            extra_json_schema=kinds.each_of("LinkRecord", "SiteRecord", "TagRecord"),
+        ),
+    ]
+    export: (
+        Annotated[
+            ExportRecord,
+            Meta(description="The first record of the export; without it statistics are refused."),
+        ]
+        | None
+    ) = None
 
 
 def read(body: bytes) -> Import:
@@ -87,31 +165,29 @@ def whole_record(whole: Whole) -> SiteRecord | TagRecord:
     return TagRecord(whole.tag, whole.portion)
 
 
-def link_record(exported: Exported, with_secrets: bool) -> dict[str, object]:
+def link_record(exported: Exported, with_secrets: bool) -> ExportedLink:
     """A link as a record; the hash of its password is a secret."""
     link = exported.link
-    record: dict[str, object] = {
-        "type": "link",
-        "code": link.code,
-        "domain": link.domain,
-        "url": link.url,
-        "title": link.title,
-        "tags": link.tags,
-        "redirect_status": link.status,
-        "forward_query": link.forward_query,
-        "created_at": time_text(link.created),
-        "updated_at": _optional(link.updated),
-        "created_by": link.by,
-        "starts_at": _optional(link.starts),
-        "expires_at": _optional(link.expires),
-        "expired_url": link.expired_url,
-        "max_clicks": link.max_clicks,
-        "uses": exported.uses,
-        "has_password": link.password is not None,
-    }
-    if link.password is not None and with_secrets:
-        record["password_hash"] = link.password
-    return record | {"statistics": exported.portion}
+    return ExportedLink(
+        code=link.code,
+        domain=link.domain,
+        url=link.url,
+        title=link.title,
+        tags=link.tags,
+        redirect_status=link.status,
+        forward_query=link.forward_query,
+        created_at=time_text(link.created),
+        updated_at=_optional(link.updated),
+        created_by=link.by,
+        starts_at=_optional(link.starts),
+        expires_at=_optional(link.expires),
+        expired_url=link.expired_url,
+        max_clicks=link.max_clicks,
+        uses=exported.uses,
+        has_password=link.password is not None,
+        password_hash=link.password if link.password and with_secrets else UNSET,
+        statistics=exported.portion,
+    )
 
 
 def incoming(record: object, export: str, wishes: Wishes, now: int) -> Incoming | Whole:
@@ -155,7 +231,7 @@ def _portion(statistics: Statistics, now: int) -> Portion:
     kinds = {period.partition(":")[0] for period in portions.periods(now)}
     for period in statistics:
         kind, _, rest = period.partition(":")
-        if kind not in kinds or not re.fullmatch(r"[0-9:-]{0,32}", rest):
+        if kind not in kinds or not re.fullmatch(r"[0-9:.-]{0,32}", rest):
             raise Invalid.field("statistics", f"{period} is not a kind of statistics")
     return {
         period: (expires, counts)

@@ -6,8 +6,11 @@ from flask import Blueprint, Response, request
 
 from shortener.accounts import Accounts
 from shortener.errors import Invalid, NotFound
-from shortener.web.api import answers, bodies, queries
+from shortener.web.api import answers, bodies, examples
 from shortener.web.api.access import Access, reply
+from shortener.web.api.answers import KeyAnswer, KeyList
+from shortener.web.api.described import Reply, described
+from shortener.web.api.kinds import MAX_KEY_NAME
 
 
 def blueprint(access: Access, accounts: Accounts) -> Blueprint:
@@ -16,19 +19,28 @@ def blueprint(access: Access, accounts: Accounts) -> Blueprint:
 
     @views.get("/keys")
     @access.needs("admin")
+    @described(Reply(200, "All keys.", KeyList, examples.KEYS))
     def list_keys() -> Response:
-        queries.known(request.args, ())
+        """List the keys, without their secrets."""
         uses = accounts.uses()
         found = [answers.key_answer(one, uses.get(one.id)) for one in accounts.list()]
-        return reply({"keys": found})
+        return reply(KeyList(found))
 
     @views.post("/keys")
     @access.needs("admin")
+    @described(
+        Reply(201, "The new key, with its secret.", KeyAnswer, examples.NEW_KEY),
+        body=bodies.NewKey,
+        example=examples.KEY_TO_MAKE,
+    )
     def create_key() -> Response:
-        queries.known(request.args, ())
+        """Make a key.
+
+        The secret is in this answer and nowhere else: only its hash is kept.
+        """
         now = int(time.time())
         new = bodies.read(request.get_data(), bodies.NewKey)
-        name = bodies.text(new.name, "name", bodies.MAX_KEY_NAME).strip()
+        name = bodies.text(new.name, "name", MAX_KEY_NAME).strip()
         if not name:
             raise Invalid.field("name", "must not be empty")
         if not new.scopes:
@@ -41,8 +53,12 @@ def blueprint(access: Access, accounts: Accounts) -> Blueprint:
 
     @views.delete("/keys/<identity>")
     @access.needs("admin")
+    @described(Reply(204, "The key is none any more."), problems=(NotFound,))
     def revoke_key(identity: str) -> Response:
-        queries.known(request.args, ())
+        """Revoke a key.
+
+        What it made stays.
+        """
         if not accounts.revoke(identity):
             raise NotFound(f"There is no key with the id {identity}.")
         return Response(status=204)

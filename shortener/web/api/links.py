@@ -6,18 +6,35 @@ from urllib.parse import quote
 from flask import Blueprint, Response, request
 
 from shortener.catalogue import Catalogue
-from shortener.errors import Invalid, Problem
+from shortener.errors import (
+    Changed,
+    CodesExhausted,
+    CodeTaken,
+    Invalid,
+    LinkNotFound,
+    Problem,
+)
 from shortener.link import Link, version
 from shortener.links import Links
 from shortener.mint import Made, Mint, Repetition
-from shortener.web.api import bodies, listing, queries
+from shortener.web.api import bodies, examples, listing
 from shortener.web.api.access import Access, account, reply
-from shortener.web.api.answers import LinkAnswers
+from shortener.web.api.answers import BulkResult, BulkResults, LinkAnswer, LinkAnswers, LinkPage
+from shortener.web.api.described import Reply, described
+from shortener.web.api.parameters import (
+    DOMAIN,
+    ETAG,
+    IF_MATCH,
+    LOCATION,
+    MAX_REPETITION,
+    RATE_LIMIT,
+    REPETITION,
+)
 from shortener.web.api.wishes import Wishes
 from shortener.web.domains import Domains
 from shortener.web.problems import problem_body
 
-MAX_REPETITION = 255  # characters of an Idempotency-Key
+MADE = (LOCATION, ETAG, *RATE_LIMIT)  # headers of the answer to a link that was made
 
 
 def blueprint(
@@ -35,8 +52,20 @@ def blueprint(
     @views.post("/links")
     @access.needs("links:write")
     @access.limited
+    @described(
+        Reply(201, "The new link.", LinkAnswer, examples.LINK, MADE),
+        Reply(200, "The link, which is there already.", LinkAnswer, headers=MADE),
+        headers=(REPETITION,),
+        body=bodies.NewLink,
+        example=examples.LINK_TO_MAKE,
+        problems=(CodeTaken, CodesExhausted),
+    )
     def create_link() -> Response:
-        queries.known(request.args, ())
+        """Make a link.
+
+        200 instead of 201 when the same `Idempotency-Key` came before, when the same API key
+        repeats a request for a `code` with equal fields, or when `find_existing` found a link.
+        """
         now = int(time.time())
         wish = wishes.read(bodies.read(request.get_data(), bodies.NewLink), now)
         outcome = mint.make([wish], account().id, now, _repetition())[0]
@@ -49,8 +78,19 @@ def blueprint(
     @views.post("/links/bulk")
     @access.needs("links:write")
     @access.limited
+    @described(
+        Reply(200, "What became of each link.", BulkResults, examples.BULK, RATE_LIMIT),
+        headers=(REPETITION,),
+        body=bodies.NewLinks,
+        parts=(bodies.NewLink,),
+        example=examples.LINKS_TO_MAKE,
+    )
     def create_links() -> Response:
-        queries.known(request.args, ())
+        """Make up to 1,000 links in one request.
+
+        Each is made or fails by itself; at most 20 may have passwords. The request counts once
+        towards the limit.
+        """
         now = int(time.time())
         body = bodies.read(request.get_data(), bodies.NewLinks)
         read = wishes.read_all(body.links, now)
@@ -59,33 +99,57 @@ def blueprint(
         outcomes = [each if isinstance(each, Problem) else next(made) for each in read]
         answered = iter(shown.of([each.link for each in outcomes if isinstance(each, Made)]))
         return reply(
-            {
-                "results": [
-                    {"status": each.status, "error": problem_body(each)}
+            BulkResults(
+                [
+                    BulkResult(status=each.status, error=problem_body(each))
                     if isinstance(each, Problem)
-                    else {"status": 201 if each.is_new else 200, "link": next(answered)}
+                    else BulkResult(status=201 if each.is_new else 200, link=next(answered))
                     for each in outcomes
                 ]
-            }
+            )
         )
 
     @views.get("/links")
     @access.needs("links:read")
+    @described(Reply(200, "A page of links.", LinkPage, examples.PAGE), query=listing.PARAMETERS)
     def list_links() -> Response:
+        """List links, or search them.
+
+        All filters must match. A list that is paged through by `next_cursor` has every link
+        exactly once, however many are made meanwhile.
+        """
         question = listing.question(request.args, domains)
         page = catalogue.page(question)
-        following = page.following and listing.cursor(page.following, question.sort)
-        found = shown.of(page.links)
-        return reply({"links": found, "next_cursor": following, "total": page.total})
+        behind = page.following
+        following = None if behind is None else listing.cursor(behind, question.sort)
+        return reply(LinkPage(shown.of(page.links), following, page.total))
 
     @views.get("/links/<code>")
     @access.needs("links:read")
+    @described(
+        Reply(200, "The link.", LinkAnswer, examples.LINK, (ETAG,)),
+        query=(DOMAIN,),
+        problems=(LinkNotFound,),
+    )
     def read_link(code: str) -> Response:
+        """Read a link."""
         return _link(links.get(_name(code)))
 
     @views.patch("/links/<code>")
     @access.needs("links:write")
+    @described(
+        Reply(200, "The link as it is now.", LinkAnswer, examples.LINK, (ETAG,)),
+        query=(DOMAIN,),
+        headers=(IF_MATCH,),
+        body=bodies.LinkChange,
+        example=examples.CHANGE,
+        problems=(LinkNotFound, Changed),
+    )
     def change_link(code: str) -> Response:
+        """Change a link.
+
+        What is left out stays as it is; null sets a field back to its default.
+        """
         changed = wishes.change(bodies.read(request.get_data(), bodies.LinkChange))
         expected = request.headers.get("If-Match", "*").strip().strip('"')
         return _link(
@@ -96,7 +160,12 @@ def blueprint(
 
     @views.delete("/links/<code>")
     @access.needs("links:write")
+    @described(Reply(204, "The link is gone."), query=(DOMAIN,), problems=(LinkNotFound,))
     def delete_link(code: str) -> Response:
+        """Delete a link, with its statistics.
+
+        Its code is free again.
+        """
         links.delete(_name(code), int(time.time()))
         return Response(status=204)
 
@@ -107,7 +176,6 @@ def blueprint(
 
     def _name(code: str) -> str:
         """The name of the link that a path and `?domain=` speak of."""
-        queries.known(request.args, ("domain",))
         return domains.link_name(code, request.args.get("domain"))
 
     return views

@@ -12,13 +12,14 @@ from msgspec import UNSET
 from shortener.errors import Invalid
 from shortener.filters import Position, Question, Sort
 from shortener.web.api import bodies
-from shortener.web.api.queries import Query, known
+from shortener.web.api.kinds import MAX_TAG, MAX_TAGS
+from shortener.web.api.parameters import CURSOR, TEXT, TIME, Parameter, line, one_of, whole
+from shortener.web.api.queries import Query
 from shortener.web.domains import Domains
 
 MAX_LIMIT = 200
 DEFAULT_LIMIT = 50
 MAX_SEARCH = 256  # characters
-MAX_TAGS = bodies.MAX_TAGS  # a link has no more
 
 SORTS: dict[Sort, str] = {
     "-created": "n",
@@ -26,14 +27,31 @@ SORTS: dict[Sort, str] = {
     "-clicks": "c",
 }  # and the letter of its cursors
 PARAMETERS = (
-    *("limit", "cursor", "tag", "search"),
-    *("created_after", "created_before", "domain", "sort"),
+    Parameter("limit", "How many links at most.", whole(1, MAX_LIMIT, DEFAULT_LIMIT), 2),
+    CURSOR,
+    Parameter(
+        "tag", "Links with this tag; repeated, with all of them.", line(MAX_TAG), "news", True
+    ),
+    Parameter(
+        "search",
+        "Links with this text in code, URL or title, in any case.",
+        line(MAX_SEARCH),
+        "saudi",
+    ),
+    Parameter("created_after", "Links made at this time or later.", TIME, "2026-11-01T00:00:00Z"),
+    Parameter("created_before", "Links made before this time.", TIME, "2099-01-01T00:00:00+03:00"),
+    Parameter("domain", "Links of this domain, one of the configured ones.", TEXT),
+    Parameter(
+        "sort",
+        "By time of creation, or by clicks; `-` is downwards.",
+        one_of(SORTS, "-created"),
+        "-clicks",
+    ),
 )
 
 
 def question(query: Query, domains: Domains) -> Question:
     """The whole question.  Raises `Invalid`, naming the parameter."""
-    known(query, PARAMETERS, repeated=("tag",))
     sort = _sort(query.get("sort", "-created"))
     domain = query.get("domain")
     stored = UNSET if domain is None else domains.stored(domain)

@@ -11,8 +11,25 @@ from shortener.cells import Cells
 from shortener.errors import Invalid
 from shortener.intervals import FIRST_YEAR, INTERVALS, LAST_YEAR, midnight
 from shortener.stats import Question, default_question
+from shortener.web.api.parameters import TEXT, Parameter, one_of
 
 Query = MultiDict[str, str]
+
+_EDGE = {"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}
+
+PARAMETERS = (  # of statistics
+    Parameter("from", "The first day, or a time with an offset.", _EDGE, "2026-11-01"),
+    Parameter(
+        "to", "The last day, which is included, or a time, which is not.", _EDGE, "2026-11-23"
+    ),
+    Parameter("interval", "How time is cut.", one_of(INTERVALS, "day"), "week"),
+    Parameter(
+        "tz",
+        "The IANA time zone of days and of all times in the answer; left out, the site's.",
+        TEXT,
+        "UTC",
+    ),
+)
 
 
 def known(query: Query, names: Collection[str], repeated: Collection[str] = ()) -> None:
@@ -25,12 +42,8 @@ def known(query: Query, names: Collection[str], repeated: Collection[str] = ()) 
             raise Invalid.field(name, "is given twice")
 
 
-def question(query: Query, cells: Cells, now: datetime, also: Collection[str] = ()) -> Question:
-    """`from`, `to`, `interval` and `tz`; what is left out is the last 30 days.
-
-    `also` are parameters that others read.
-    """
-    known(query, ("from", "to", "interval", "tz", *also))
+def question(query: Query, cells: Cells, now: datetime) -> Question:
+    """`from`, `to`, `interval` and `tz`; what is left out is the last 30 days."""
     zone = _zone(query.get("tz"), cells.zone)
     default = default_question(zone, now)
     interval = query.get("interval", "day")

@@ -1,0 +1,34 @@
+"""The counting of a host, wired: journals in, statistics out."""
+
+import redis
+
+from shortener import places
+from shortener.agents import Agents
+from shortener.aggregator import Aggregator
+from shortener.cells import Cells, Keep
+from shortener.config import Settings
+from shortener.increments import Sums
+from shortener.pulse import Pulse
+from shortener.salts import Salts
+from shortener.tally import Tally
+from shortener.visits import Facts, Visits
+
+
+def cells(settings: Settings) -> Cells:
+    """The cells of a site, kept as long as its settings say."""
+    keep = Keep(settings.keep_quarters, settings.keep_labels, settings.keep_days)
+    return Cells(settings.timezone, keep)
+
+
+def aggregator(settings: Settings, store: redis.Redis, host: str) -> Aggregator:
+    """The aggregator of the host `host`.  Raises `ConfigError` for an unreadable GEOIP_DB."""
+    visits = Visits(Facts(places.finder(settings.geoip_db), Agents()))
+    salts = Salts(store, settings.timezone, host)
+    return Aggregator(
+        Tally(store),
+        Sums(cells(settings), visits, salts.visitor),
+        salts,
+        Pulse(store, visits),
+        settings.data_dir,
+        settings.journal_limit << 20,
+    )
