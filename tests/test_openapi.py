@@ -31,6 +31,7 @@ OPERATIONS = {  # by name, the replies that each is made to give here
     "link_qr": (200, 304),
     "link_stats": (200, 304),
     "site_stats": (200, 304),
+    "listen": (200,),
     "list_tags": (200,),
     "rename_tag": (200,),
     "remove_tag": (204,),
@@ -91,7 +92,12 @@ def call(server: Server, document: Document, name: str, **other: Any) -> httpx.R
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     headers |= other.pop("headers", {})
     request = document.request(name, server.address, headers=headers, **other)
-    answer = server.http.send(request)
+    answer = server.http.send(request, stream=name == "listen")
+    if name == "listen" and answer.status_code == 200:  # it has no end
+        next(answer.iter_lines())
+        answer.close()
+    elif name == "listen":
+        answer.read()
     document.check(name, answer)
     return answer
 

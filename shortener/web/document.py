@@ -27,6 +27,7 @@ JSON, PROBLEM = "application/json", "application/problem+json"
 TITLES = {  # of modules whose names do not say it to people
     "qr": "QR codes",
     "stats": "Statistics",
+    "live": "Live events",
     "transfer": "Export and import",
     "docs": "This description",
 }

@@ -4,6 +4,7 @@ from flask import Blueprint, Response, request
 
 from shortener.errors import NoStream, TooManyListeners
 from shortener.web.api.access import Access
+from shortener.web.api.described import Reply, described
 from shortener.web.live import ROOM
 
 
@@ -13,12 +14,20 @@ def blueprint(access: Access) -> Blueprint:
 
     @views.get("/live")
     @access.needs("stats:read")
+    @described(
+        Reply(200, "A stream of server-sent events.", media=("text/event-stream",)),
+        problems=(NoStream, TooManyListeners),
+    )
     def listen() -> Response:
-        """204 tells the event loop to begin."""
+        """Listen to what is being clicked.
+
+        A stream of server-sent events, at most one a second: how many clicks of people there were,
+        of which links, from which countries and referrers. It ends after ten minutes: connect anew.
+        """
         if ROOM not in request.environ:
             raise NoStream
         if not request.environ[ROOM]:
             raise TooManyListeners
-        return Response(status=204)
+        return Response(status=204)  # which tells the event loop to begin
 
     return views
