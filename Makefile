@@ -27,6 +27,7 @@ bench: .venv/development ## redirects against nginx, nginx + Lua + Redis and pla
 	@$(BIN)/python -m benchmarks busy
 	@$(BIN)/python -m benchmarks creations
 	@$(BIN)/python -m benchmarks lists
+	@$(BIN)/python -m benchmarks statistics
 	@$(BIN)/python -m benchmarks memory
 	@$(BIN)/python -m benchmarks start
 
