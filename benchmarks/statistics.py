@@ -31,7 +31,7 @@ from shortener.journal import Click
 from shortener.link import Link, decode
 from shortener.places import finder
 from shortener.salts import Salts
-from shortener.tally import MAX_INCREMENTS, Tally
+from shortener.tally import MAX_INCREMENTS, Tally, next_size
 from shortener.visits import Facts, Visits
 
 LARGE, SMALL = 10_000_000, 10_000  # clicks
@@ -163,12 +163,11 @@ class Filling:
         while True:
             some = batch[: self._size]
             increments = self._sums.of(some)
-            if increments.largest <= MAX_INCREMENTS or self._size == 1:
+            self._size = next_size(len(some), increments.largest)
+            if increments.largest <= MAX_INCREMENTS or len(some) == 1:
                 break
-            self._size = max(1, min(self._size, len(some)) * 3 // 4)
         self._add(increments, len(some))
         del batch[: len(some)]
-        self._size = min(10_000, self._size + self._size // 8 + 1)
         return len(some)
 
     def _add(self, increments: Increments, clicks: int) -> None:

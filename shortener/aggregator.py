@@ -23,7 +23,7 @@ from shortener.pulse import Pulse
 from shortener.salts import Salts
 from shortener.segments import Batch, HeldJournal, held_journals
 from shortener.status import Status, write_status
-from shortener.tally import MAX_INCREMENTS, Tally
+from shortener.tally import MAX_INCREMENTS, Tally, next_size
 
 POLL = 0.2  # seconds between two looks at the journals when there is little to do
 PACE = 256 * 1024  # bytes; less is little: clicks that wait together cost fewer increments
@@ -31,7 +31,6 @@ COMPARE = 1.0  # seconds between two looks at the marks
 HOLD = 15 * 60.0  # seconds that a segment is held after it was applied
 HOLD_TRACES = 24 * 3600.0  # seconds that the manifest of a finished journal is held
 FINISH = 5.0  # seconds that a stop in order may take
-MAX_BATCH = 10_000  # clicks
 FAILURES = 2  # times that a script may fail on the same clicks before they are set aside
 
 SITE_BUCKET = keys.bucket(keys.SITE_SUBJECT)
@@ -127,10 +126,10 @@ class Aggregator:
                 size = self._size
                 batch = Batch(batch.clicks[:size], batch.ends[:size], batch.ends[size - 1], b"")
             increments = self._sums.of(batch.clicks)
-            if increments.largest <= MAX_INCREMENTS or self._size == 1:
-                self._size = min(MAX_BATCH, self._size + self._size // 8 + 1)
+            count, cost = len(batch.clicks), increments.largest
+            self._size = next_size(count, cost)
+            if cost <= MAX_INCREMENTS or count <= 1:
                 return batch, increments
-            self._size = max(1, min(self._size, len(batch.clicks)) * 3 // 4)
 
     def _fail(
         self, journal: HeldJournal, bucket: str, mark: int, batch: Batch, failure: str

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from shortener import keys
-from shortener.cells import QUARTER, Cells, Day, label_number
+from shortener.cells import DAYS_A_STRETCH, QUARTER, Cells, Day, label_number
 from shortener.journal import Click
 from shortener.visits import Visit, Visits
 
@@ -122,7 +122,7 @@ class Increments:
                     keys.labels(bucket, key, day.month, day.stretch),
                     day.labels_expire,
                     day.place,
-                    _flat(subject.labels.get(day.date, {})),
+                    *_labels(subject.labels.get(day.date, {}), day.place),
                 ]
                 for day in dates.values()
             ],
@@ -172,13 +172,11 @@ def _count(
         labels[label] = labels.get(label, 0) + 1
 
 
-def _flat(labels: dict[str, int]) -> list[object]:
-    """Each label with its number and its clicks."""
-    return [
-        part
-        for label, clicks in labels.items()
-        for part in (label, label_number(label.encode()), clicks)
-    ]
+def _labels(labels: dict[str, int], place: int) -> tuple[list[str], list[int], list[int]]:
+    """Labels, their fields in the hash of the day, and their clicks."""
+    names = list(labels)
+    fields = [label_number(name.encode()) * DAYS_A_STRETCH + place for name in names]
+    return names, fields, list(labels.values())
 
 
 def _cost(subject: _Subject) -> int:

@@ -22,6 +22,7 @@ from shortener.increments import EMPTY, Increments
 from shortener.visits import DIMENSIONS
 
 MAX_INCREMENTS = 1_000  # in one script: about a millisecond
+MAX_BATCH = 10_000  # clicks
 BUCKETS_AT_ONCE = 2  # scripts in a row, behind which a redirect may have to wait
 UNKNOWN = -1  # the mark of a journal that a bucket has not heard of
 
@@ -32,7 +33,7 @@ UNKNOWN = -1  # the mark of a journal that a bucket has not heard of
 #   clicks that took none when they were answered, days; a day is
 #   hash, expiry, field, field of the month in the totals, visitors, how many, their expiry,
 #   subject, quarters, hash of the month's labels, that of the day's, its expiry, the day's place,
-#   labels (label, number, clicks, label...); a quarter is
+#   labels, their fields in that of the day, their clicks; a quarter is
 #   hash, expiry, field, people, bots, people who may be visitors, visitors.
 # `number` 0 means a subject that is no link.  A link's group is left out when the link is gone or
 # its name is another's: its place in the index ends with 20 bits of another number.  Answers the
@@ -56,20 +57,38 @@ end
 
 -- Add to fields of a hash; `old` is what they have.  What is no number is left alone.
 local function add(key, expires, fields, by, old)
+  if #fields == 1 and not old then
+    local now = redis.pcall('HINCRBY', key, fields[1], by[1])
+    if type(now) == 'table' then
+      refused = refused + by[1]
+    elseif now == by[1] and expires > 0 then
+      redis.call('EXPIREAT', key, expires)
+    end
+    return
+  end
   old = old or read(key, fields)
-  local sets, fresh = {}, false
-  for i, field in ipairs(fields) do
-    local had = old and (not old[i] and 0 or tonumber(old[i]))
-    if not had then
-      refused = refused + math.abs(by[i])
-    elseif by[i] ~= 0 then
-      sets[#sets + 1], sets[#sets + 2] = field, string.format('%%.0f', had + by[i])
+  local sets, fresh, n = {}, false, 0
+  for i = 1, #fields do
+    local had = old and (old[i] and tonumber(old[i]) or not old[i] and 0)
+    if had then
+      sets[n + 1], sets[n + 2], n = fields[i], had + by[i], n + 2
       fresh = fresh or not old[i]
+    else
+      refused = refused + by[i]
     end
   end
-  if #sets == 0 then return end
+  if n == 0 then return end
   redis.call('HSET', key, unpack(sets))
   if fresh and expires > 0 then redis.call('EXPIREAT', key, expires) end
+end
+
+-- Those of people, bots and repeats that there are, as fields and what is added.
+local function kinds(first, counts)
+  local fields, by = {}, {}
+  for i = 1, 3 do
+    if counts[i] > 0 then fields[#fields + 1], by[#by + 1] = first + i - 1, counts[i] end
+  end
+  return fields, by
 end
 
 -- How many of these people are visitors who were not counted yet; `counted` were, on that day, or
@@ -83,82 +102,94 @@ local function grown(day, quarter, counted)
     redis.pcall('HSET', day[6], day[8], 0)
     redis.call('EXPIREAT', day[6], expires)
   end
+  if added == 0 then return 0 end
   return math.max(0, math.min(quarter[6], redis.call('PFCOUNT', day[5]) - (counted or 0)))
 end
 
--- Clicks by label, of the month and of the day.
-local function label(month, stretch, expires, place, labels)
-  local names, by, numbers, given = {}, {}, {}, {}
-  for i = 1, #labels, 3 do names[#names + 1] = labels[i] end
-  local old = read(month, names)
-  if not old then
-    for i = 3, #labels, 3 do refused = refused + labels[i] end
-    return
-  end
-  local known, there, others, days, counts = {}, {}, {}, {}, {}
+-- What becomes of labels that the month has not seen: names and fields that take part, and clicks.
+local function admit(month, place, old, names, fields, clicks)
+  local known, there, days, counts, others, given = {}, {}, {}, {}, {}, {}
   for i, name in ipairs(names) do
-    local number, clicks, letter = labels[3 * i - 1], labels[3 * i], string.sub(name, 1, 1)
-    local is_other = false
+    local letter, is_other = string.sub(name, 1, 1), false
     if not old[i] then
       given[letter] = given[letter] or tonumber(redis.call('HGET', month, '#' .. letter) or 0)
+      local number = (fields[i] - place) / 4
       is_other = given[letter] >= KEPT[letter] or redis.call('HSETNX', month, number, 1) == 0
       if not is_other then given[letter] = given[letter] + 1 end
     end
     if is_other then
-      others[letter] = (others[letter] or 0) + clicks
+      others[letter] = (others[letter] or 0) + clicks[i]
     else
-      known[#known + 1], by[#by + 1], there[#there + 1] = name, clicks, old[i]
-      days[#days + 1], counts[#counts + 1] = number * 4 + place, clicks
+      known[#known + 1], there[#there + 1] = name, old[i]
+      days[#days + 1], counts[#counts + 1] = fields[i], clicks[i]
     end
-  end
-  for letter, clicks in pairs(others) do
-    redis.call('HINCRBY', month, letter, clicks)
-    days[#days + 1], counts[#counts + 1] = OTHER[letter] * 4 + place, clicks
   end
   for letter, number in pairs(given) do redis.call('HSET', month, '#' .. letter, number) end
-  add(month, 0, known, by, there)
-  add(stretch, expires, days, counts)
+  for letter, number in pairs(others) do
+    known[#known + 1], there[#there + 1] = letter, redis.call('HGET', month, letter)
+    days[#days + 1], counts[#counts + 1] = OTHER[letter] * 4 + place, number
+  end
+  return there, known, days, counts
 end
 
-local function count(totals, day, sums)
-  local of_day, counted = {day[3], day[3] + 1, day[3] + 2}, redis.pcall('HGET', day[6], day[8])
-  if type(counted) == 'table' then counted = 0 end
-  counted = counted and tonumber(counted)
-  local people, bots, visitors = 0, 0, 0
+-- Clicks by label, of the month and of the day.
+local function label(month, stretch, expires, place, names, fields, clicks)
+  local old, are_new = read(month, names), false
+  for i = 1, old and #names or 0 do
+    if not old[i] then are_new = true break end
+  end
+  if are_new then old, names, fields, clicks = admit(month, place, old, names, fields, clicks) end
+  add(month, 0, names, clicks, old)
+  if old then add(stretch, expires, fields, clicks) end
+end
+
+-- Count a day of a subject, but for its totals: what these get goes into `gains`, by field.
+local function count(day, gains)
+  local counted, visitors = nil, 0
+  local counts = {0, 0, 0}
   for _, quarter in ipairs(day[9]) do
-    local field, new = quarter[3], 0
+    local new = 0
     if #quarter[7] > 0 then
+      if counted == nil then
+        counted = redis.pcall('HGET', day[6], day[8])
+        counted = type(counted) ~= 'table' and counted and tonumber(counted)
+      end
       new = grown(day, quarter, counted)
-      counted = (counted or 0) + new
+      counted, visitors = (counted or 0) + new, visitors + new
     end
-    people, bots, visitors = people + quarter[4], bots + quarter[5], visitors + new
-    local by = {quarter[4], quarter[5], quarter[4] - new}
-    add(quarter[1], quarter[2], {field, field + 1, field + 2}, by)
+    local here = {quarter[4], quarter[5], quarter[4] - new}
+    add(quarter[1], quarter[2], kinds(quarter[3], here))
+    for i = 1, 3 do counts[i] = counts[i] + here[i] end
   end
   if visitors > 0 then redis.pcall('HINCRBY', day[6], day[8], visitors) end
-  local by = {people, bots, people - visitors}
-  add(day[1], day[2], of_day, by)
-  add(totals, 0, {day[4], day[4] + 1, day[4] + 2}, by)
-  for i = 1, 3 do sums[i] = sums[i] + by[i] end
-  if #day[14] > 0 then label(day[10], day[11], day[12], day[13], day[14]) end
+  add(day[1], day[2], kinds(day[3], counts))
+  for i, name in ipairs({'c', 'b', 'r'}) do
+    local field = day[4] + i - 1
+    gains[field] = (gains[field] or 0) + counts[i]
+    gains[name] = (gains[name] or 0) + counts[i]
+  end
+  if #day[14] > 0 then label(day[10], day[11], day[12], day[13], day[14], day[15], day[16]) end
 end
 
 for _, group in ipairs(groups) do
   local name, number, totals, at = group[1], group[2], group[3], group[4]
   local place = number ~= 0 and redis.call('ZSCORE', KEYS[2], name)
   if number == 0 or place and tonumber(place) %% 1048576 == number %% 1048576 then
-    local sums = {0, 0, 0}
-    for _, day in ipairs(group[7]) do count(totals, day, sums) end
-    add(totals, 0, {'c', 'b', 'r'}, sums)
-    if place and sums[1] > 0 then
-      redis.pcall('ZINCRBY', KEYS[3], sums[1], string.format('%%016.0f', place) .. name)
+    local gains, fields, by = {}, {}, {}
+    for _, day in ipairs(group[7]) do count(day, gains) end
+    for field, gain in pairs(gains) do
+      if gain > 0 then fields[#fields + 1], by[#by + 1] = field, gain end
+    end
+    fields[#fields + 1] = 'at'
+    local old = read(totals, fields)
+    local last = old and tonumber(old[#fields] or 0)
+    if last and last < at then by[#fields] = at - last else fields[#fields] = nil end
+    add(totals, 0, fields, by, old)
+    if place and gains.c > 0 then
+      redis.pcall('ZINCRBY', KEYS[3], gains.c, string.format('%%016.0f', place) .. name)
     end
     if group[6] > 0 and redis.call('EXISTS', group[5]) == 1 then
       redis.pcall('INCRBY', group[5], group[6])
-    end
-    local last = redis.pcall('HGET', totals, 'at')
-    if at > 0 and type(last) ~= 'table' and (not last or tonumber(last) < at) then
-      redis.call('HSET', totals, 'at', string.format('%%.0f', at))
     end
   end
 end
@@ -183,6 +214,12 @@ if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then
   redis.call('SET', KEYS[1], ARGV[1])
 end
 """
+
+
+def next_size(clicks: int, cost: int) -> int:
+    """How many clicks are likely to fit, when so many cost so many increments."""
+    fitting = clicks * MAX_INCREMENTS * 9 // (max(1, cost) * 10)
+    return max(1, min(fitting, 2 * clicks + 100, MAX_BATCH))
 
 
 class Applied(NamedTuple):
