@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple, cast
@@ -26,18 +27,21 @@ from benchmarks.report import say
 from shortener import cells, children, connections, counting, keys
 from shortener.agents import Agents
 from shortener.config import Settings
-from shortener.increments import Increments, Sums
+from shortener.increments import Sums
 from shortener.journal import Click
 from shortener.link import Link, decode
+from shortener.pieces import Pieces, apart
 from shortener.places import finder
 from shortener.salts import Salts
-from shortener.tally import MAX_INCREMENTS, Tally, next_size
+from shortener.segments import Batch
+from shortener.tally import Tally
 from shortener.visits import Facts, Visits
 
 LARGE, SMALL = 10_000_000, 10_000  # clicks
 DAYS = 400
 REFERRERS, COUNTRIES = 200, 100
 MIX = 2_000  # user agents, referrers and addresses
+BATCH = 6_000  # clicks that an aggregator reads at a time
 SPREAD = 1_000  # links that the mix is over
 ROUNDS = 15
 QUESTIONS = (
@@ -120,24 +124,21 @@ class Filling:
         self._store, self._tally = store, Tally(store)
         self._visits = Visits(Facts(finder(""), Agents()))
         salts = Salts(store, settings.timezone, "bench")
-        self._sums = Sums(counting.cells(settings), self._visits, salts.visitor)
-        self._marks = self._tally.register("bench")
-        self._size = 1_000
+        self._pieces = Pieces(Sums(counting.cells(settings), self._visits, salts.visitor))
+        self._tally.register("bench")
+        self._end = 0
 
     def fill(self, clicks: Iterator[Click], what: str) -> float:
         """Apply them all; the longest script in milliseconds."""
         self._store.config_set("slowlog-log-slower-than", 1_000)
         self._store.slowlog_reset()
-        done, began, batch = 0, time.monotonic(), list[Click]()
-        for click in clicks:
-            batch.append(click)
-            if len(batch) >= self._size:
-                done += self._apply(batch)
-                if done % 500_000 < self._size:
-                    rate = done / (time.monotonic() - began)
-                    say(f"{what}: {done:,} clicks, {rate:,.0f} a second")
-        while batch:
+        done, began = 0, time.monotonic()
+        while batch := list(islice(clicks, BATCH)):
             self._apply(batch)
+            done += len(batch)
+            if done % 500_000 < BATCH:
+                rate = done / (time.monotonic() - began)
+                say(f"{what}: {done:,} clicks, {rate:,.0f} a second")
         slow = self._store.slowlog_get(100)
         return max((entry["duration"] / 1000 for entry in slow), default=0.0)
 
@@ -158,23 +159,18 @@ class Filling:
         names = [*cells.statistics(*place), *cells.visitors(*place)]
         return sum(int(self._store.memory_usage(name, samples=0) or 0) for name in names)
 
-    def _apply(self, batch: list[Click]) -> int:
-        """Apply the front of a batch, and take it off."""
-        while True:
-            some = batch[: self._size]
-            increments = self._sums.of(some)
-            self._size = next_size(len(some), increments.largest)
-            if increments.largest <= MAX_INCREMENTS or len(some) == 1:
-                break
-        self._add(increments, len(some))
-        del batch[: len(some)]
-        return len(some)
-
-    def _add(self, increments: Increments, clicks: int) -> None:
-        end = next(iter(self._marks.values())) + clicks
-        for bucket, answer in self._tally.apply("bench", self._marks, end, increments).items():
-            assert answer.mark == end, answer
-            self._marks[bucket] = answer.mark
+    def _apply(self, clicks: list[Click]) -> None:
+        """Apply clicks as if they lay in a journal, each a byte long."""
+        ends = list(range(self._end + 1, self._end + 1 + len(clicks)))
+        batch = Batch(clicks, ends, ends[-1], b"")
+        for buckets in apart(keys.BUCKETS):
+            mark = self._end
+            for piece, increments in self._pieces.cut(batch, buckets):
+                group = dict.fromkeys(buckets, mark)
+                applied = self._tally.apply("bench", group, piece.end, increments)
+                assert all(answer.mark == piece.end for answer in applied.values()), applied
+                mark = piece.end
+        self._end = batch.end
 
 
 def _redis_time(store: redis.Redis) -> float:

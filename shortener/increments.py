@@ -6,7 +6,8 @@ day, and the keys are spelled once for all clicks that share them.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -51,7 +52,12 @@ class Increments:
     """The increments of clicks."""
 
     def __init__(
-        self, clicks: Sequence[Click], visits: Sequence[Visit], cells: Cells, visitor: Hash
+        self,
+        clicks: Sequence[Click],
+        visits: Sequence[Visit],
+        cells: Cells,
+        visitor: Hash,
+        buckets: Collection[str],
     ) -> None:
         self._cells = cells
         subjects: dict[_Target, _Subject] = {}
@@ -60,6 +66,8 @@ class Increments:
             date = cells.day(quarter).date
             who = visitor(date, visit.visitor) if visit.visitor else None
             for target in _targets(click):
+                if keys.bucket(target[0]) not in buckets:
+                    continue
                 subject = subjects.get(target)
                 if subject is None:
                     subject = subjects[target] = _Subject()
@@ -135,10 +143,15 @@ class Sums:
     def __init__(self, cells: Cells, visits: Visits, visitor: Hash) -> None:
         self._cells, self._visits, self._visitor = cells, visits, visitor
 
-    def of(self, clicks: Sequence[Click]) -> Increments:
-        """What these clicks add."""
-        visits = [self._visits.of(click) for click in clicks]
-        return Increments(clicks, visits, self._cells, self._visitor)
+    def read(self, clicks: Sequence[Click]) -> list[Visit]:
+        """What is counted of each click."""
+        return [self._visits.of(click) for click in clicks]
+
+    def of(
+        self, clicks: Sequence[Click], visits: Sequence[Visit], buckets: Collection[str]
+    ) -> Increments:
+        """What these clicks, read already, add in some buckets."""
+        return Increments(clicks, visits, self._cells, self._visitor, buckets)
 
 
 def _targets(click: Click) -> list[_Target]:
@@ -172,10 +185,15 @@ def _count(
         labels[label] = labels.get(label, 0) + 1
 
 
+@lru_cache(maxsize=20_000)
+def _number(label: str) -> int:
+    return label_number(label.encode())
+
+
 def _labels(labels: dict[str, int], place: int) -> tuple[list[str], list[int], list[int]]:
     """Labels, their fields in the hash of the day, and their clicks."""
     names = list(labels)
-    fields = [label_number(name.encode()) * DAYS_A_STRETCH + place for name in names]
+    fields = [_number(name) * DAYS_A_STRETCH + place for name in names]
     return names, fields, list(labels.values())
 
 
