@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ import httpx
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from shortener.web.records import LEASE
 from tests.harness import Server, eventually
 
 NewServer = Callable[..., Server]
@@ -35,7 +37,7 @@ def test_requests_add_up_over_two_workers(new_server: NewServer) -> None:
     """Redirects on the event loop and answers of Flask, by kind and status, each counted once;
     a click of each redirect, and a batch for each look-up."""
     server = new_server(WORKERS="2").start()
-    assert len(server.workers()) == 2
+    assert eventually(lambda: len(server.workers()), lambda count: count == 2) == 2
     code, limited = server.make_link()["code"], server.make_link(max_clicks=5)["code"]
     moved = server.make_link(redirect_status=301)["code"]
     visits = [*(code for _ in range(60)), *(moved for _ in range(20)), limited, *(["none"] * 3)]
@@ -139,6 +141,7 @@ def test_a_store_that_is_away_is_told(new_server: NewServer) -> None:
     (redis,) = server.pids("valkey")
     os.kill(redis, signal.SIGSTOP)
     try:
+        time.sleep(2 * LEASE)  # now Redis has to be asked
         assert [server.follow(code).status_code for _ in range(3)] == [302] * 3
         assert server.api("GET", "/links").status_code == 503
         found = samples(server)
