@@ -14,7 +14,7 @@ serve: .venv/runtime ## set everything up and run the service
 	@exec $(BIN)/shortener serve
 
 test: check ## set everything up and run all checks and tests
-	@$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2}
+	@$(BIN)/python -m pytest -n $${TEST_PROCESSES:-4}
 
 check: .venv/development ## formatting, lint, types
 	@$(BIN)/ruff format --check -q .
@@ -27,6 +27,7 @@ bench: .venv/development ## redirects against nginx, nginx + Lua + Redis and pla
 	@$(BIN)/python -m benchmarks busy
 	@$(BIN)/python -m benchmarks creations
 	@$(BIN)/python -m benchmarks lists
+	@$(BIN)/python -m benchmarks statistics
 	@$(BIN)/python -m benchmarks memory
 	@$(BIN)/python -m benchmarks start
 

@@ -12,7 +12,17 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import arguments, busy, cold, comparison, creations, lists, memory, start
+from benchmarks import (
+    arguments,
+    busy,
+    cold,
+    comparison,
+    creations,
+    lists,
+    memory,
+    start,
+    statistics,
+)
 from benchmarks.client import Wrong
 from benchmarks.contenders import NotStarted
 from benchmarks.report import say
@@ -32,6 +42,7 @@ MEASURES = {
     "lists": lists,
     "memory": memory,
     "start": start,
+    "statistics": statistics,
 }
 
 

@@ -25,8 +25,10 @@ row 3  site         what is fixed at the first start      link       what a link
        accounts     API keys and scopes                   increments clicks, summed up
        tally        these, applied once                   salts      what visitors are hashed with
        aggregator   tails the journals, tidies up         counting   all that counts, wired
-       health       named checks, in words                metrics    numbers for Prometheus
+       pieces       batches, cut to fit a script          metrics    numbers for Prometheus
+       health       named checks, in words
        qr           short URLs as QR codes                pulse      what is clicked just now
+       applying     the script of the tally
 row 4  web/         everything that knows HTTP
 row 5  app          wires it all on one screen
 row 6  embedded     the private Redis                     server     gunicorn and its worker

@@ -16,14 +16,15 @@ from pathlib import Path
 
 import msgspec
 
-from shortener import connections, keys
+from shortener import connections
 from shortener.config import StartError
-from shortener.increments import Increments, Sums
+from shortener.increments import Increments
+from shortener.pieces import SITE_BUCKET, Pieces, apart
 from shortener.pulse import Pulse
 from shortener.salts import Salts
 from shortener.segments import Batch, HeldJournal, held_journals
 from shortener.status import Status, write_status
-from shortener.tally import MAX_INCREMENTS, Tally
+from shortener.tally import Tally
 
 POLL = 0.2  # seconds between two looks at the journals when there is little to do
 PACE = 256 * 1024  # bytes; less is little: clicks that wait together cost fewer increments
@@ -31,10 +32,7 @@ COMPARE = 1.0  # seconds between two looks at the marks
 HOLD = 15 * 60.0  # seconds that a segment is held after it was applied
 HOLD_TRACES = 24 * 3600.0  # seconds that the manifest of a finished journal is held
 FINISH = 5.0  # seconds that a stop in order may take
-MAX_BATCH = 10_000  # clicks
 FAILURES = 2  # times that a script may fail on the same clicks before they are set aside
-
-SITE_BUCKET = keys.bucket(keys.SITE_SUBJECT)
 
 log = logging.getLogger(__name__)
 
@@ -45,18 +43,17 @@ class Aggregator:
     def __init__(
         self,
         tally: Tally,
-        sums: Sums,
+        pieces: Pieces,
         salts: Salts,
         pulse: Pulse,
         data_dir: Path,
         limit: int,
     ) -> None:
-        self._tally, self._sums, self._salts, self._pulse = tally, sums, salts, pulse
+        self._tally, self._pieces, self._salts, self._pulse = tally, pieces, salts, pulse
         self._data_dir, self._limit = data_dir, limit
         self._marks: dict[str, dict[str, int]] = {}  # journal -> bucket -> offset
         self._applied_at: dict[Path, float] = {}  # segment -> when it was seen wholly applied
         self._failures: dict[tuple[str, str, int], int] = defaultdict(int)
-        self._size = 1_000  # clicks that are likely to fit one script
         self._highest = 0  # number of a link among the clicks applied
         self._lost: dict[str, int] = {}  # journal -> clicks
         self._reported = 0.0
@@ -95,12 +92,25 @@ class Aggregator:
                 self._skip_lost(journal, group, mark)
                 continue
             batch = journal.read(mark, alive)
-            if batch.end != mark:
-                self._apply(journal, group, mark, batch)
+            for buckets in apart(group) if batch.end != mark else ():
+                self._work_off(journal, buckets, mark, batch)
         return marks != before
 
-    def _apply(self, journal: HeldJournal, group: dict[str, int], mark: int, batch: Batch) -> None:
-        batch, increments = self._fitting(batch)
+    def _work_off(self, journal: HeldJournal, buckets: list[str], mark: int, batch: Batch) -> None:
+        """Apply a batch, piece by piece, to the buckets that stand at `mark` and follow."""
+        for piece, increments in self._pieces.cut(batch, buckets):
+            group = {b: mark for b in buckets if self._marks[journal.name][b] == mark}
+            self._apply(journal, group, mark, piece, increments)
+            mark = piece.end
+
+    def _apply(
+        self,
+        journal: HeldJournal,
+        group: dict[str, int],
+        mark: int,
+        batch: Batch,
+        increments: Increments,
+    ) -> None:
         applied = self._tally.apply(journal.name, group, batch.end, increments)
         self._highest = max(self._highest, *(click.number for click in batch.clicks), 0)
         for bucket, answer in applied.items():
@@ -116,21 +126,6 @@ class Aggregator:
                 if batch.damaged:
                     self.status.damaged += len(batch.damaged)
                     self._set_aside(f"{journal.name}.{mark:020d}.damaged", batch.damaged)
-
-    def _fitting(self, batch: Batch) -> tuple[Batch, Increments]:
-        """The front of the batch whose increments fit one script in every bucket.
-
-        How many clicks that is changes slowly, so the last size is where the next try begins.
-        """
-        while True:
-            if len(batch.clicks) > self._size:
-                size = self._size
-                batch = Batch(batch.clicks[:size], batch.ends[:size], batch.ends[size - 1], b"")
-            increments = self._sums.of(batch.clicks)
-            if increments.largest <= MAX_INCREMENTS or self._size == 1:
-                self._size = min(MAX_BATCH, self._size + self._size // 8 + 1)
-                return batch, increments
-            self._size = max(1, min(self._size, len(batch.clicks)) * 3 // 4)
 
     def _fail(
         self, journal: HeldJournal, bucket: str, mark: int, batch: Batch, failure: str

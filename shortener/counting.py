@@ -8,6 +8,7 @@ from shortener.aggregator import Aggregator
 from shortener.cells import Cells, Keep
 from shortener.config import Settings
 from shortener.increments import Sums
+from shortener.pieces import Pieces
 from shortener.pulse import Pulse
 from shortener.salts import Salts
 from shortener.tally import Tally
@@ -26,7 +27,7 @@ def aggregator(settings: Settings, store: redis.Redis, host: str) -> Aggregator:
     salts = Salts(store, settings.timezone, host)
     return Aggregator(
         Tally(store),
-        Sums(cells(settings), visits, salts.visitor),
+        Pieces(Sums(cells(settings), visits, salts.visitor)),
         salts,
         Pulse(store, visits),
         settings.data_dir,

@@ -6,12 +6,13 @@ day, and the keys are spelled once for all clicks that share them.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 
 import msgspec
 
 from shortener import keys
-from shortener.cells import QUARTER, Cells, Day, label_number
+from shortener.cells import DAYS_A_STRETCH, QUARTER, Cells, Day, label_number
 from shortener.journal import Click
 from shortener.visits import Visit, Visits
 
@@ -51,7 +52,12 @@ class Increments:
     """The increments of clicks."""
 
     def __init__(
-        self, clicks: Sequence[Click], visits: Sequence[Visit], cells: Cells, visitor: Hash
+        self,
+        clicks: Sequence[Click],
+        visits: Sequence[Visit],
+        cells: Cells,
+        visitor: Hash,
+        buckets: Collection[str],
     ) -> None:
         self._cells = cells
         subjects: dict[_Target, _Subject] = {}
@@ -60,6 +66,8 @@ class Increments:
             date = cells.day(quarter).date
             who = visitor(date, visit.visitor) if visit.visitor else None
             for target in _targets(click):
+                if keys.bucket(target[0]) not in buckets:
+                    continue
                 subject = subjects.get(target)
                 if subject is None:
                     subject = subjects[target] = _Subject()
@@ -122,7 +130,7 @@ class Increments:
                     keys.labels(bucket, key, day.month, day.stretch),
                     day.labels_expire,
                     day.place,
-                    _flat(subject.labels.get(day.date, {})),
+                    *_labels(subject.labels.get(day.date, {}), day.place),
                 ]
                 for day in dates.values()
             ],
@@ -135,10 +143,15 @@ class Sums:
     def __init__(self, cells: Cells, visits: Visits, visitor: Hash) -> None:
         self._cells, self._visits, self._visitor = cells, visits, visitor
 
-    def of(self, clicks: Sequence[Click]) -> Increments:
-        """What these clicks add."""
-        visits = [self._visits.of(click) for click in clicks]
-        return Increments(clicks, visits, self._cells, self._visitor)
+    def read(self, clicks: Sequence[Click]) -> list[Visit]:
+        """What is counted of each click."""
+        return [self._visits.of(click) for click in clicks]
+
+    def of(
+        self, clicks: Sequence[Click], visits: Sequence[Visit], buckets: Collection[str]
+    ) -> Increments:
+        """What these clicks, read already, add in some buckets."""
+        return Increments(clicks, visits, self._cells, self._visitor, buckets)
 
 
 def _targets(click: Click) -> list[_Target]:
@@ -172,13 +185,16 @@ def _count(
         labels[label] = labels.get(label, 0) + 1
 
 
-def _flat(labels: dict[str, int]) -> list[object]:
-    """Each label with its number and its clicks."""
-    return [
-        part
-        for label, clicks in labels.items()
-        for part in (label, label_number(label.encode()), clicks)
-    ]
+@lru_cache(maxsize=20_000)
+def _number(label: str) -> int:
+    return label_number(label.encode())
+
+
+def _labels(labels: dict[str, int], place: int) -> tuple[list[str], list[int], list[int]]:
+    """Labels, their fields in the hash of the day, and their clicks."""
+    names = list(labels)
+    fields = [_number(name) * DAYS_A_STRETCH + place for name in names]
+    return names, fields, list(labels.values())
 
 
 def _cost(subject: _Subject) -> int:

@@ -17,165 +17,12 @@ from typing import NamedTuple, cast
 import redis
 
 from shortener import connections, keys
-from shortener.cells import VISITORS_SPARE, label_number
+from shortener.applying import SCRIPT
 from shortener.increments import EMPTY, Increments
-from shortener.visits import DIMENSIONS
 
 MAX_INCREMENTS = 1_000  # in one script: about a millisecond
 BUCKETS_AT_ONCE = 2  # scripts in a row, behind which a redirect may have to wait
 UNKNOWN = -1  # the mark of a journal that a bucket has not heard of
-
-# KEYS[1] the bucket's marks  KEYS[2] its index of links  KEYS[3] its ranks by clicks
-# ARGV[1] journal  ARGV[2] the mark as the sender knows it  ARGV[3] the mark afterwards
-# ARGV[4] MessagePack: a group for each subject, as `increments.py` builds them:
-#   name, number, totals, time of the last click of a person, the key of a link's uses and the
-#   clicks that took none when they were answered, days; a day is
-#   hash, expiry, field, field of the month in the totals, visitors, how many, their expiry,
-#   subject, quarters, hash of the month's labels, that of the day's, its expiry, the day's place,
-#   labels (label, number, clicks, label...); a quarter is
-#   hash, expiry, field, people, bots, people who may be visitors, visitors.
-# `number` 0 means a subject that is no link.  A link's group is left out when the link is gone or
-# its name is another's: its place in the index ends with 20 bits of another number.  Answers the
-# mark, and how many increments were refused.
-APPLY = """
-local mark = redis.call('HGET', KEYS[1], ARGV[1])
-if not mark then return {-1, 0} end
-if mark ~= ARGV[2] then return {tonumber(mark), 0} end
-local groups, kind = cmsgpack.unpack(ARGV[4]), redis.call('TYPE', KEYS[2]).ok
-if kind ~= 'zset' and kind ~= 'none' then return redis.error_reply('the index is a ' .. kind) end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-local KEPT, OTHER = %(kept)s, %(other)s
-local refused = 0
-
--- What a hash has in some fields, or nothing when it is no hash.
-local function read(key, fields)
-  if #fields == 0 then return {} end
-  local found = redis.pcall('HMGET', key, unpack(fields))
-  if not found.err then return found end
-end
-
--- Add to fields of a hash; `old` is what they have.  What is no number is left alone.
-local function add(key, expires, fields, by, old)
-  old = old or read(key, fields)
-  local sets, fresh = {}, false
-  for i, field in ipairs(fields) do
-    local had = old and (not old[i] and 0 or tonumber(old[i]))
-    if not had then
-      refused = refused + math.abs(by[i])
-    elseif by[i] ~= 0 then
-      sets[#sets + 1], sets[#sets + 2] = field, string.format('%%.0f', had + by[i])
-      fresh = fresh or not old[i]
-    end
-  end
-  if #sets == 0 then return end
-  redis.call('HSET', key, unpack(sets))
-  if fresh and expires > 0 then redis.call('EXPIREAT', key, expires) end
-end
-
--- How many of these people are visitors who were not counted yet; `counted` were, on that day, or
--- nobody was.  The estimate may leap by more than came: then those who come next make up for it.
-local function grown(day, quarter, counted)
-  local added = redis.pcall('PFADD', day[5], unpack(quarter[7]))
-  if type(added) == 'table' then return 0 end
-  if not counted then
-    local expires = math.max(day[7], redis.call('TIME')[1] + %(spare)d)
-    redis.call('EXPIREAT', day[5], expires)
-    redis.pcall('HSET', day[6], day[8], 0)
-    redis.call('EXPIREAT', day[6], expires)
-  end
-  return math.max(0, math.min(quarter[6], redis.call('PFCOUNT', day[5]) - (counted or 0)))
-end
-
--- Clicks by label, of the month and of the day.
-local function label(month, stretch, expires, place, labels)
-  local names, by, numbers, given = {}, {}, {}, {}
-  for i = 1, #labels, 3 do names[#names + 1] = labels[i] end
-  local old = read(month, names)
-  if not old then
-    for i = 3, #labels, 3 do refused = refused + labels[i] end
-    return
-  end
-  local known, there, others, days, counts = {}, {}, {}, {}, {}
-  for i, name in ipairs(names) do
-    local number, clicks, letter = labels[3 * i - 1], labels[3 * i], string.sub(name, 1, 1)
-    local is_other = false
-    if not old[i] then
-      given[letter] = given[letter] or tonumber(redis.call('HGET', month, '#' .. letter) or 0)
-      is_other = given[letter] >= KEPT[letter] or redis.call('HSETNX', month, number, 1) == 0
-      if not is_other then given[letter] = given[letter] + 1 end
-    end
-    if is_other then
-      others[letter] = (others[letter] or 0) + clicks
-    else
-      known[#known + 1], by[#by + 1], there[#there + 1] = name, clicks, old[i]
-      days[#days + 1], counts[#counts + 1] = number * 4 + place, clicks
-    end
-  end
-  for letter, clicks in pairs(others) do
-    redis.call('HINCRBY', month, letter, clicks)
-    days[#days + 1], counts[#counts + 1] = OTHER[letter] * 4 + place, clicks
-  end
-  for letter, number in pairs(given) do redis.call('HSET', month, '#' .. letter, number) end
-  add(month, 0, known, by, there)
-  add(stretch, expires, days, counts)
-end
-
-local function count(totals, day, sums)
-  local of_day, counted = {day[3], day[3] + 1, day[3] + 2}, redis.pcall('HGET', day[6], day[8])
-  if type(counted) == 'table' then counted = 0 end
-  counted = counted and tonumber(counted)
-  local people, bots, visitors = 0, 0, 0
-  for _, quarter in ipairs(day[9]) do
-    local field, new = quarter[3], 0
-    if #quarter[7] > 0 then
-      new = grown(day, quarter, counted)
-      counted = (counted or 0) + new
-    end
-    people, bots, visitors = people + quarter[4], bots + quarter[5], visitors + new
-    local by = {quarter[4], quarter[5], quarter[4] - new}
-    add(quarter[1], quarter[2], {field, field + 1, field + 2}, by)
-  end
-  if visitors > 0 then redis.pcall('HINCRBY', day[6], day[8], visitors) end
-  local by = {people, bots, people - visitors}
-  add(day[1], day[2], of_day, by)
-  add(totals, 0, {day[4], day[4] + 1, day[4] + 2}, by)
-  for i = 1, 3 do sums[i] = sums[i] + by[i] end
-  if #day[14] > 0 then label(day[10], day[11], day[12], day[13], day[14]) end
-end
-
-for _, group in ipairs(groups) do
-  local name, number, totals, at = group[1], group[2], group[3], group[4]
-  local place = number ~= 0 and redis.call('ZSCORE', KEYS[2], name)
-  if number == 0 or place and tonumber(place) %% 1048576 == number %% 1048576 then
-    local sums = {0, 0, 0}
-    for _, day in ipairs(group[7]) do count(totals, day, sums) end
-    add(totals, 0, {'c', 'b', 'r'}, sums)
-    if place and sums[1] > 0 then
-      redis.pcall('ZINCRBY', KEYS[3], sums[1], string.format('%%016.0f', place) .. name)
-    end
-    if group[6] > 0 and redis.call('EXISTS', group[5]) == 1 then
-      redis.pcall('INCRBY', group[5], group[6])
-    end
-    local last = redis.pcall('HGET', totals, 'at')
-    if at > 0 and type(last) ~= 'table' and (not last or tonumber(last) < at) then
-      redis.call('HSET', totals, 'at', string.format('%%.0f', at))
-    end
-  end
-end
-return {tonumber(ARGV[3]), refused}
-"""
-
-
-def _table(values: dict[str, int]) -> str:
-    """A table of Lua."""
-    return "{" + ", ".join(f"{name} = {value}" for name, value in values.items()) + "}"
-
-
-_SCRIPT = APPLY % {
-    "spare": VISITORS_SPARE.total_seconds(),
-    "kept": _table({d.letter: d.kept for d in DIMENSIONS}),
-    "other": _table({d.letter: label_number(d.letter.encode()) for d in DIMENSIONS}),
-}
 
 # KEYS[1] the counter of links  ARGV[1] a number that was given to one
 RAISE = """
@@ -199,7 +46,7 @@ class Tally:
 
     def __init__(self, store: redis.Redis) -> None:
         self._store = store
-        self._script = store.register_script(_SCRIPT)
+        self._script = store.register_script(SCRIPT)
         self._raise = store.register_script(RAISE)
 
     def register(self, journal: str) -> dict[str, int]:

@@ -269,6 +269,7 @@ class Load:
                 if connection.sock is None:
                     connection.connect()
                 connection.putrequest("GET", f"/{code}")
+                connection.putheader("User-Agent", BROWSER)
                 connection.endheaders()
                 sent = True
                 status = _finish(connection)

@@ -28,7 +28,7 @@ UNSET: dict[str, Any] = {
     "remaining": None,
     "has_password": False,
     "clicks": 0,
-    "bots": None,
+    "bots": 0,
     "last_clicked_at": None,
 }
 GIVEN: dict[str, Any] = {

@@ -7,6 +7,7 @@ import pytest
 
 from shortener.config import SETTINGS
 from shortener.errors import PROBLEMS
+from shortener.visits import DIMENSIONS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -32,6 +33,12 @@ def test_the_errors_are_the_ones_there_are() -> None:
     """Slug, status and meaning of every problem."""
     wanted = [[f"`{p.slug}`", str(p.status), p.meaning] for p in PROBLEMS]
     assert rows("| error | status | meaning |") == wanted
+
+
+def test_the_dimensions_are_the_ones_there_are() -> None:
+    """Name, what is said of clicks without, how many labels are kept, and what they are."""
+    wanted = [[f"`{d.name}`", f"`{d.missing}`", str(d.kept), d.meaning] for d in DIMENSIONS]
+    assert rows("| dimension | missing | kept | label |") == wanted
 
 
 def test_the_tests_that_show_the_guarantees_exist() -> None:

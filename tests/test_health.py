@@ -189,7 +189,7 @@ def test_a_redis_that_loads_its_data_is_waited_for(new_server: NewServer, tmp_pa
     assert eventually(lambda: pings(client), bool)
     server = new_server(REDIS_URL=url, WORKERS="1").start()
     filler = client.pipeline(transaction=False)
-    for n in range(8_000):
+    for n in range(16_000):
         filler.set(f"filler{n}", "x")
     filler.execute()
     process.kill()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Server, eventually
+from tests.harness import Load, Server, eventually
 from tests.written import click, stored, write
 
 NewServer = Callable[..., Server]
@@ -258,6 +258,27 @@ def test_clicks_that_come_late_land_in_their_day_and_month(new_server: NewServer
     answer = server.api("GET", f"/links/late/stats?from={whole}&interval=month").json()
     assert [e["clicks"] for e in answer["series"]] == months(today, ages)
     assert answer["by"]["browser"] == [{"value": "Firefox", "clicks": 8}]
+
+
+def test_answers_add_up_while_clicks_are_counted(new_server: NewServer) -> None:
+    """At every moment each dimension has as many clicks as the totals, and the series too."""
+    server = new_server(WORKERS="1").start()
+    codes = [server.make_link(tags=["loaded"])["code"] for _ in range(5)]
+    paths = ["/stats", "/stats?tag=loaded", f"/links/{codes[0]}/stats"]
+    seen: set[int] = set()
+
+    def look() -> int:
+        """Ask them all; how many different sums were seen."""
+        for path in paths:
+            answer = server.api("GET", path).json()
+            clicks = answer["totals"]["clicks"]
+            by = {sum(entry["clicks"] for entry in entries) for entries in answer["by"].values()}
+            assert by == {clicks} == {sum(entry["clicks"] for entry in answer["series"])}
+            seen.add(clicks)
+        return len(seen)
+
+    with Load(server.address, codes):
+        assert eventually(look, lambda sums: sums > 20) > 20
 
 
 def months(today: Any, ages: list[int]) -> list[int]:

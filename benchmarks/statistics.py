@@ -1,0 +1,305 @@
+"""What statistics cost: questions, counting, memory.
+
+A link with 10,000,000 clicks over 400 days, with 200 referrers and 100 countries, is filled through
+the aggregator's own apply step, beside one with 10,000 over the same days and labels; then the same
+questions are asked of both over HTTP, in turn.  The same step is timed on a mix of 2,000 user
+agents, referrers and addresses: processor time of the counting process and of Redis, for a click.
+Memory is Redis's own figure for every key that a link has in statistics.
+"""
+
+import argparse
+import random
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple, cast
+
+import redis
+
+from benchmarks import report, stock
+from benchmarks.arguments import positive
+from benchmarks.client import Client
+from benchmarks.contenders import KEY, STOP_PATIENCE, free_port, serve
+from benchmarks.report import say
+from shortener import cells, children, connections, counting, keys
+from shortener.agents import Agents
+from shortener.config import Settings
+from shortener.increments import Sums
+from shortener.journal import Click
+from shortener.link import Link, decode
+from shortener.pieces import Pieces, apart
+from shortener.places import finder
+from shortener.salts import Salts
+from shortener.segments import Batch
+from shortener.tally import Tally
+from shortener.visits import Facts, Visits
+
+LARGE, SMALL = 10_000_000, 10_000  # clicks
+DAYS = 400
+REFERRERS, COUNTRIES = 200, 100
+MIX = 2_000  # user agents, referrers and addresses
+BATCH = 6_000  # clicks that an aggregator reads at a time
+SPREAD = 1_000  # links that the mix is over
+ROUNDS = 15
+QUESTIONS = (
+    ("30 days, by day, all dimensions", ""),
+    ("30 days, by hour", "interval=hour&group_by=country"),
+    ("30 days in another zone", "tz=Asia/Kolkata"),
+    ("90 days, by week", "from={90}&interval=week"),
+    ("400 days, by day, all dimensions", "from={400}"),
+    ("400 days, by month", "from={400}&interval=month"),
+    ("a day, by hour", "from={1}&to={1}&interval=hour"),
+)
+
+
+class Times(NamedTuple):
+    """Processor time for a click, in microseconds."""
+
+    counting: float
+    redis: float
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--clicks", metavar="N", type=positive, default=LARGE, help=f"default: {LARGE:,}"
+    )
+    parser.add_argument(
+        "--mixed", metavar="N", type=positive, default=100_000, help="timed; default: 100,000"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Always 0."""
+    with report.scratch() as scratch:
+        data = Path(scratch) / "data"
+        with stock.store(data) as (settings, url):
+            (codes,) = stock.fill(settings, url, SPREAD + 4)
+            store = connections.sync(url, connections.BATCH_TIMEOUT)
+            links = [decode(cast("bytes", store.get(keys.link(code)))) for code in codes]
+            worker = Filling(store, settings)
+            times = worker.timed(mixed(links[4:], arguments.mixed))
+            say(f"counting: {times.counting:.1f} us and {times.redis:.1f} us of Redis a click")
+            memory = {
+                "30 days of 20 clicks": worker.memory(daily(links[2]), links[2]),
+                "10 clicks in all": worker.memory(few(links[3]), links[3]),
+            }
+            slowest = worker.fill(scaled(links[0], arguments.clicks), "the large link")
+            worker.fill(scaled(links[1], SMALL), "the small link")
+            store.close()
+        answers = ask(Path(scratch), data, codes[:2])
+    rows = [
+        [name, f"{large:.1f}", f"{small:.1f}", f"{large / small:.2f}"]
+        for name, large, small in answers
+    ]
+    report.table([f"ms over HTTP, median of {ROUNDS}", "large", "small", "ratio"], rows)
+    print()
+    report.table(
+        ["what counting and keeping costs", ""],
+        [
+            ["processor time for a click, us, counting", f"{times.counting:.1f}"],
+            ["the same, Redis", f"{times.redis:.1f}"],
+            ["longest script while filling, ms", f"{slowest:.2f}"],
+            *([f"bytes of statistics, {name}", f"{size:,}"] for name, size in memory.items()),
+        ],
+    )
+    report.keep(
+        arguments.json,
+        {
+            "questions": {name: {"large": a, "small": b} for name, a, b in answers},
+            "microseconds": times._asdict(),
+            "longest_script_ms": slowest,
+            "bytes": memory,
+        },
+    )
+    return 0
+
+
+class Filling:
+    """The aggregator's apply step, without its journals."""
+
+    def __init__(self, store: redis.Redis, settings: Settings) -> None:
+        self._store, self._tally = store, Tally(store)
+        self._visits = Visits(Facts(finder(""), Agents()))
+        salts = Salts(store, settings.timezone, "bench")
+        self._pieces = Pieces(Sums(counting.cells(settings), self._visits, salts.visitor))
+        self._tally.register("bench")
+        self._end = 0
+
+    def fill(self, clicks: Iterator[Click], what: str) -> float:
+        """Apply them all; the longest script in milliseconds."""
+        self._store.config_set("slowlog-log-slower-than", 1_000)
+        self._store.slowlog_reset()
+        done, began = 0, time.monotonic()
+        while batch := list(islice(clicks, BATCH)):
+            self._apply(batch)
+            done += len(batch)
+            if done % 500_000 < BATCH:
+                rate = done / (time.monotonic() - began)
+                say(f"{what}: {done:,} clicks, {rate:,.0f} a second")
+        slow = self._store.slowlog_get(100)
+        return max((entry["duration"] / 1000 for entry in slow), default=0.0)
+
+    def timed(self, clicks: list[Click]) -> Times:
+        """Processor time for a click, of this process and of Redis."""
+        for click in clicks:
+            self._visits.of(click)  # what is remembered in a running aggregator
+        before = time.process_time(), _redis_time(self._store)
+        self.fill(iter(clicks), "the mix")
+        after = time.process_time(), _redis_time(self._store)
+        own, theirs = ((b - a) * 1e6 / len(clicks) for a, b in zip(before, after, strict=True))
+        return Times(own, theirs)
+
+    def memory(self, clicks: list[Click], link: Link) -> int:
+        """Bytes of a link's statistics after these clicks, keys and expiries included."""
+        self.fill(iter(clicks), "memory")
+        place = keys.bucket(link.name), str(link.number), int(time.time())
+        names = [*cells.statistics(*place), *cells.visitors(*place)]
+        return sum(int(self._store.memory_usage(name, samples=0) or 0) for name in names)
+
+    def _apply(self, clicks: list[Click]) -> None:
+        """Apply clicks as if they lay in a journal, each a byte long."""
+        ends = list(range(self._end + 1, self._end + 1 + len(clicks)))
+        batch = Batch(clicks, ends, ends[-1], b"")
+        for buckets in apart(keys.BUCKETS):
+            mark = self._end
+            for piece, increments in self._pieces.cut(batch, buckets):
+                group = dict.fromkeys(buckets, mark)
+                applied = self._tally.apply("bench", group, piece.end, increments)
+                assert all(answer.mark == piece.end for answer in applied.values()), applied
+                mark = piece.end
+        self._end = batch.end
+
+
+def _redis_time(store: redis.Redis) -> float:
+    info = cast("dict[str, float]", store.info("cpu"))
+    return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
+
+
+def _click(link: Link, at: datetime, **more: Any) -> Click:
+    given: dict[str, Any] = {
+        "address": "192.0.2.1",
+        "agent": _agent(0),
+        "referrer": "",
+        "language": "en",
+        "utm": ("", "", ""),
+        "private": False,
+    } | more
+    return Click(int(at.timestamp() * 1000), link.number, link.name, link.tags, **given)
+
+
+def _agent(number: int) -> str:
+    system = (
+        "Windows NT 10.0; Win64; x64",
+        "Linux; Android 14; K",
+        "Macintosh; Intel Mac OS X 10_15_7",
+    )
+    return (
+        f"Mozilla/5.0 ({system[number % 3]}) AppleWebKit/537.36 (KHTML, like Gecko) "
+        f"Chrome/{100 + number // 60}.0.{number % 60}.0 Safari/537.36"
+    )
+
+
+def scaled(link: Link, clicks: int) -> Iterator[Click]:
+    """Clicks over the days, in order, over all referrers and countries."""
+    chance, now = random.Random(clicks), datetime.now(UTC)
+    start, step = now - timedelta(days=DAYS), timedelta(days=DAYS) / clicks
+    for number in range(clicks):
+        yield _click(
+            link,
+            start + number * step,
+            address=f"10.{chance.randrange(64)}.{chance.randrange(256)}.{number % 256}",
+            agent=_agent(chance.randrange(60)),
+            referrer=f"https://site{chance.randrange(REFERRERS)}.example/",
+            country=_country(chance.randrange(COUNTRIES)),
+            language=("en", "ar", "de", "fr")[number % 4],
+            utm=(f"source{number % 10}", "mail", ""),
+        )
+
+
+def _country(number: int) -> str:
+    return chr(65 + number // 10) + chr(65 + number % 10)
+
+
+def mixed(links: list[Link], clicks: int) -> list[Click]:
+    """Clicks of now over many links, by a mix of visitors."""
+    chance, now = random.Random(2), datetime.now(UTC)
+    return [
+        _click(
+            chance.choice(links),
+            now,
+            address=f"203.{chance.randrange(MIX) // 256}.{chance.randrange(256)}.1",
+            agent=_agent(chance.randrange(MIX)),
+            referrer=f"https://site{chance.randrange(MIX)}.example/path",
+            language=("en", "ar", "de-DE,de;q=0.9")[chance.randrange(3)],
+        )
+        for _ in range(clicks)
+    ]
+
+
+def daily(link: Link) -> list[Click]:
+    """20 clicks a day for 30 days, over 10 referrers and 5 countries."""
+    chance, today = random.Random(3), datetime.now(UTC)
+    return [
+        _click(
+            link,
+            today - timedelta(days=day, minutes=chance.randrange(1440)),
+            address=f"203.0.113.{chance.randrange(256)}",
+            agent=_agent(chance.randrange(20)),
+            referrer=f"https://referrer{chance.randrange(10)}.example/",
+            country=_country(chance.randrange(5)),
+        )
+        for day in range(29, -1, -1)
+        for _ in range(20)
+    ]
+
+
+def few(link: Link) -> list[Click]:
+    """The first ten of those, on one day."""
+    return daily(link)[-10:]
+
+
+def ask(directory: Path, data: Path, codes: list[str]) -> list[tuple[str, float, float]]:
+    """Each question's median milliseconds over HTTP, of the large link and of the small one."""
+    port = free_port()
+    command, environ = serve(data, port)
+    with (directory / "log").open("wb") as log:
+        process = children.start(command, environ, output=log.fileno())
+    try:
+        client = _connected(port)
+        found = []
+        for name, query in QUESTIONS:
+            times: dict[str, list[float]] = {code: [] for code in codes}
+            for _ in range(ROUNDS):
+                for code in codes:
+                    began = time.perf_counter()
+                    client.read(f"/api/v1/links/{code}/stats?{_dated(query)}")
+                    times[code].append((time.perf_counter() - began) * 1000)
+            large, small = (median(times[code]) for code in codes)
+            say(f"{name}: {large:.1f} ms, {small:.1f} ms")
+            found.append((name, large, small))
+        return found
+    finally:
+        children.stop(process, STOP_PATIENCE)
+
+
+def _dated(query: str) -> str:
+    for days in (400, 90, 1):
+        day = datetime.now(UTC).date() - timedelta(days=days)
+        query = query.replace(f"{{{days}}}", str(day))
+    return query
+
+
+def _connected(port: int) -> Client:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            client = Client(port, KEY)
+            client.read("/api/v1/stats")
+            return client
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

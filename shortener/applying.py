@@ -1,0 +1,190 @@
+"""The script that counts: everything that a stretch of a journal adds to a bucket, in one step.
+
+Most of its time goes into commands, half a microsecond each and as much again for each field: so
+fields of a hash are read and written together, and what does not change is left out.
+"""
+
+from shortener.cells import VISITORS_SPARE, label_number
+from shortener.visits import DIMENSIONS
+
+# KEYS[1] the bucket's marks  KEYS[2] its index of links  KEYS[3] its ranks by clicks
+# ARGV[1] journal  ARGV[2] the mark as the sender knows it  ARGV[3] the mark afterwards
+# ARGV[4] MessagePack: a group for each subject, as `increments.py` builds them:
+#   name, number, totals, time of the last click of a person, the key of a link's uses and the
+#   clicks that took none when they were answered, days; a day is
+#   hash, expiry, field, field of the month in the totals, visitors, how many, their expiry,
+#   subject, quarters, hash of the month's labels, that of the day's, its expiry, the day's place,
+#   labels, their fields in that of the day, their clicks; a quarter is
+#   hash, expiry, field, people, bots, people who may be visitors, visitors.
+# `number` 0 means a subject that is no link.  A link's group is left out when the link is gone or
+# its name is another's: its place in the index ends with 20 bits of another number.  Answers the
+# mark, and how many increments were refused.
+APPLY = """
+local mark = redis.call('HGET', KEYS[1], ARGV[1])
+if not mark then return {-1, 0} end
+if mark ~= ARGV[2] then return {tonumber(mark), 0} end
+local groups, kind = cmsgpack.unpack(ARGV[4]), redis.call('TYPE', KEYS[2]).ok
+if kind ~= 'zset' and kind ~= 'none' then return redis.error_reply('the index is a ' .. kind) end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+local KEPT, OTHER = %(kept)s, %(other)s
+local refused = 0
+
+-- What a hash has in some fields, or nothing when it is no hash.
+local function read(key, fields)
+  if #fields == 0 then return {} end
+  local found = redis.pcall('HMGET', key, unpack(fields))
+  if not found.err then return found end
+end
+
+-- Add to fields of a hash; `old` is what they have.  What is no number is left alone.
+local function add(key, expires, fields, by, old)
+  if #fields == 1 and not old then
+    local now = redis.pcall('HINCRBY', key, fields[1], by[1])
+    if type(now) == 'table' then
+      refused = refused + by[1]
+    elseif now == by[1] and expires > 0 then
+      redis.call('EXPIREAT', key, expires)
+    end
+    return
+  end
+  old = old or read(key, fields)
+  local sets, fresh, n = {}, false, 0
+  for i = 1, #fields do
+    local had = old and (old[i] and tonumber(old[i]) or not old[i] and 0)
+    if had then
+      sets[n + 1], sets[n + 2], n = fields[i], had + by[i], n + 2
+      fresh = fresh or not old[i]
+    else
+      refused = refused + by[i]
+    end
+  end
+  if n == 0 then return end
+  redis.call('HSET', key, unpack(sets))
+  if fresh and expires > 0 then redis.call('EXPIREAT', key, expires) end
+end
+
+-- Those of people, bots and repeats that there are, as fields and what is added.
+local function kinds(first, counts)
+  local fields, by = {}, {}
+  for i = 1, 3 do
+    if counts[i] > 0 then fields[#fields + 1], by[#by + 1] = first + i - 1, counts[i] end
+  end
+  return fields, by
+end
+
+-- How many of these people are visitors who were not counted yet; `counted` were, on that day, or
+-- nobody was.  The estimate may leap by more than came: then those who come next make up for it.
+local function grown(day, quarter, counted)
+  local added = redis.pcall('PFADD', day[5], unpack(quarter[7]))
+  if type(added) == 'table' then return 0 end
+  if not counted then
+    local expires = math.max(day[7], redis.call('TIME')[1] + %(spare)d)
+    redis.call('EXPIREAT', day[5], expires)
+    redis.pcall('HSET', day[6], day[8], 0)
+    redis.call('EXPIREAT', day[6], expires)
+  end
+  if added == 0 then return 0 end
+  return math.max(0, math.min(quarter[6], redis.call('PFCOUNT', day[5]) - (counted or 0)))
+end
+
+-- What becomes of labels that the month has not seen: names and fields that take part, and clicks.
+local function admit(month, place, old, names, fields, clicks)
+  local known, there, days, counts, others, given = {}, {}, {}, {}, {}, {}
+  for i, name in ipairs(names) do
+    local letter, is_other = string.sub(name, 1, 1), false
+    if not old[i] then
+      given[letter] = given[letter] or tonumber(redis.call('HGET', month, '#' .. letter) or 0)
+      local number = (fields[i] - place) / 4
+      is_other = given[letter] >= KEPT[letter] or redis.call('HSETNX', month, number, 1) == 0
+      if not is_other then given[letter] = given[letter] + 1 end
+    end
+    if is_other then
+      others[letter] = (others[letter] or 0) + clicks[i]
+    else
+      known[#known + 1], there[#there + 1] = name, old[i]
+      days[#days + 1], counts[#counts + 1] = fields[i], clicks[i]
+    end
+  end
+  for letter, number in pairs(given) do redis.call('HSET', month, '#' .. letter, number) end
+  for letter, number in pairs(others) do
+    known[#known + 1], there[#there + 1] = letter, redis.call('HGET', month, letter)
+    days[#days + 1], counts[#counts + 1] = OTHER[letter] * 4 + place, number
+  end
+  return there, known, days, counts
+end
+
+-- Clicks by label, of the month and of the day.
+local function label(month, stretch, expires, place, names, fields, clicks)
+  local old, are_new = read(month, names), false
+  for i = 1, old and #names or 0 do
+    if not old[i] then are_new = true break end
+  end
+  if are_new then old, names, fields, clicks = admit(month, place, old, names, fields, clicks) end
+  add(month, 0, names, clicks, old)
+  if old then add(stretch, expires, fields, clicks) end
+end
+
+-- Count a day of a subject, but for its totals: what these get goes into `gains`, by field.
+local function count(day, gains)
+  local counted, visitors = nil, 0
+  local counts = {0, 0, 0}
+  for _, quarter in ipairs(day[9]) do
+    local new = 0
+    if #quarter[7] > 0 then
+      if counted == nil then
+        counted = redis.pcall('HGET', day[6], day[8])
+        counted = type(counted) ~= 'table' and counted and tonumber(counted)
+      end
+      new = grown(day, quarter, counted)
+      counted, visitors = (counted or 0) + new, visitors + new
+    end
+    local here = {quarter[4], quarter[5], quarter[4] - new}
+    add(quarter[1], quarter[2], kinds(quarter[3], here))
+    for i = 1, 3 do counts[i] = counts[i] + here[i] end
+  end
+  if visitors > 0 then redis.pcall('HINCRBY', day[6], day[8], visitors) end
+  add(day[1], day[2], kinds(day[3], counts))
+  for i, name in ipairs({'c', 'b', 'r'}) do
+    local field = day[4] + i - 1
+    gains[field] = (gains[field] or 0) + counts[i]
+    gains[name] = (gains[name] or 0) + counts[i]
+  end
+  if #day[14] > 0 then label(day[10], day[11], day[12], day[13], day[14], day[15], day[16]) end
+end
+
+for _, group in ipairs(groups) do
+  local name, number, totals, at = group[1], group[2], group[3], group[4]
+  local place = number ~= 0 and redis.call('ZSCORE', KEYS[2], name)
+  if number == 0 or place and tonumber(place) %% 1048576 == number %% 1048576 then
+    local gains, fields, by = {}, {}, {}
+    for _, day in ipairs(group[7]) do count(day, gains) end
+    for field, gain in pairs(gains) do
+      if gain > 0 then fields[#fields + 1], by[#by + 1] = field, gain end
+    end
+    fields[#fields + 1] = 'at'
+    local old = read(totals, fields)
+    local last = old and tonumber(old[#fields] or 0)
+    if last and last < at then by[#fields] = at - last else fields[#fields] = nil end
+    add(totals, 0, fields, by, old)
+    if place and gains.c > 0 then
+      redis.pcall('ZINCRBY', KEYS[3], gains.c, string.format('%%016.0f', place) .. name)
+    end
+    if group[6] > 0 and redis.call('EXISTS', group[5]) == 1 then
+      redis.pcall('INCRBY', group[5], group[6])
+    end
+  end
+end
+return {tonumber(ARGV[3]), refused}
+"""
+
+
+def _table(values: dict[str, int]) -> str:
+    """A table of Lua."""
+    return "{" + ", ".join(f"{name} = {value}" for name, value in values.items()) + "}"
+
+
+SCRIPT = APPLY % {
+    "spare": VISITORS_SPARE.total_seconds(),
+    "kept": _table({d.letter: d.kept for d in DIMENSIONS}),
+    "other": _table({d.letter: label_number(d.letter.encode()) for d in DIMENSIONS}),
+}

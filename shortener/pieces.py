@@ -1,0 +1,61 @@
+"""Pieces: the clicks of a batch, cut so that each piece fits one script in every bucket it is for.
+
+How many clicks fit changes slowly, so the last size is where the next try begins.  The bucket of
+the site has most to do, as every click counts there: it goes in pieces of its own, smaller ones,
+and the others in larger ones, where clicks on one link share their steps.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+
+from shortener import keys
+from shortener.increments import Increments, Sums
+from shortener.journal import Click
+from shortener.segments import Batch
+from shortener.tally import MAX_INCREMENTS
+from shortener.visits import Visit
+
+MAX_CLICKS = 10_000  # of a piece
+SITE_BUCKET = keys.bucket(keys.SITE_SUBJECT)
+
+
+def apart(buckets: Iterable[str]) -> list[list[str]]:
+    """Buckets whose pieces are cut together."""
+    parts = [[b for b in buckets if (b == SITE_BUCKET) is alone] for alone in (True, False)]
+    return [part for part in parts if part]
+
+
+class Pieces:
+    """Cuts batches."""
+
+    def __init__(self, sums: Sums) -> None:
+        self._sums = sums
+        self._sizes = {True: 100, False: 1_000}  # that are likely to fit; True: for the site
+        self._read: tuple[list[Click], list[Visit]] = ([], [])  # the last batch is cut twice
+
+    def cut(self, batch: Batch, buckets: Collection[str]) -> Iterator[tuple[Batch, Increments]]:
+        """The pieces of a batch in order, each with its increments for these buckets.
+
+        What is damaged goes with the last.
+        """
+        if self._read[0] is not batch.clicks:
+            self._read = batch.clicks, self._sums.read(batch.clicks)
+        visits, done, total = self._read[1], 0, len(batch.clicks)
+        is_site = SITE_BUCKET in buckets
+        while True:
+            end = min(total, done + self._sizes[is_site])
+            clicks = batch.clicks[done:end]
+            increments = self._sums.of(clicks, visits[done:end], buckets)
+            self._sizes[is_site] = _next(len(clicks), increments.largest)
+            if increments.largest > MAX_INCREMENTS and len(clicks) > 1:
+                continue
+            if end == total:
+                yield batch._replace(clicks=clicks, ends=batch.ends[done:]), increments
+                return
+            yield Batch(clicks, batch.ends[done:end], batch.ends[end - 1], b""), increments
+            done = end
+
+
+def _next(clicks: int, cost: int) -> int:
+    """How many clicks are likely to fit, when so many cost so many increments."""
+    fitting = clicks * MAX_INCREMENTS * 9 // (max(1, cost) * 10)
+    return max(1, min(fitting, 2 * clicks + 100, MAX_CLICKS))
