@@ -61,7 +61,9 @@ class Settings:
         "127.0.0.1:8000", "host and port to listen on; port 0 takes any", values.bind
     )
     workers: int = _setting(
-        "0", "gunicorn workers; 0 chooses by the number of processors", values.whole(0, 256)
+        "0",
+        "gunicorn workers; 0 is one for each processor, from three on one less, at most 8",
+        values.whole(0, 256),
     )
     data_dir: Path = _setting(
         "$XDG_DATA_HOME/shortener",

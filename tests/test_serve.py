@@ -28,6 +28,18 @@ def test_the_first_start_says_all_that_a_newcomer_needs(new_server: NewServer) -
     assert '"short_url":"http://127.0.0.1:8000/' in pasted.stdout
 
 
+def test_there_are_as_many_workers_as_processors(new_server: NewServer) -> None:
+    """A server that may use one processor has one worker."""
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(usable)})
+    try:
+        server = new_server().start()
+    finally:
+        os.sched_setaffinity(0, usable)
+    assert server.follow(server.make_link()["code"]).status_code == 302
+    assert len(server.workers()) == 1
+
+
 def test_everything_is_there_at_the_next_start(new_server: NewServer) -> None:
     """Links, clicks and the key outlive a stop with Ctrl-C; the key is not shown again."""
     server = new_server().start()
