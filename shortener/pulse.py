@@ -77,7 +77,10 @@ def together(messages: Iterable[bytes]) -> Told:
     labels: dict[str, Counter[str]] = {name: Counter() for name in TOLD}
     clicks = 0
     for message in messages:
-        told = _decode(message)
+        try:
+            told = _decode(message)
+        except msgspec.MsgspecError:  # not from an aggregator of this version
+            continue
         clicks += told.clicks
         links.update(told.links)
         for name, counts in labels.items():

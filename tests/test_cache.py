@@ -307,7 +307,7 @@ def test_what_is_decided_at_the_click_is_not_remembered(new_server: NewServer) -
     now = datetime.now(UTC).replace(microsecond=0)
     begins, ends = now + timedelta(seconds=2), now + timedelta(seconds=4)
     server.make_link(code="span", starts_at=begins.isoformat(), expires_at=ends.isoformat())
-    with Watchers(server, ["span"], visitors=2) as watchers:
+    with Watchers(server, ["span"], visitors=1) as watchers:
         eventually(lambda: server.follow("span").status_code, lambda status: status == 410)
         watchers.wait_for(4)
     found = [(seen.begun, seen.location) for seen in watchers.seen]

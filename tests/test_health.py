@@ -197,7 +197,7 @@ def test_a_redis_that_loads_its_data_is_waited_for(new_server: NewServer, tmp_pa
     process = redis_process(folder, "--key-load-delay", "500")  # microseconds a key
     try:
         answer = eventually(
-            lambda: server.http.get("/-/ready"), lambda found: "loading" in found.text
+            lambda: server.http.get("/-/ready"), lambda found: "is loading" in found.text
         )
         assert (answer.status_code, answer.json()["status"]) == (503, "failed")
         found = answer.json()["checks"]["redis"]
