@@ -43,7 +43,7 @@ QUESTIONS = {
     "one tag": Asked("tag=third", 3),
     "two tags": Asked("tag=third&tag=ninth", 9),
     "most clicked first": Asked("sort=-clicks"),
-    "a text in one link": Asked("search=number%20500%20", 1 << 60, 500),
+    "a text in one link": Asked("search=number%20500%20of", 1 << 60, 500),
     "a text in a tenth": Asked("search=%2F7%2F", 10, 7),
     "a text in all": Asked("search=EXAMPLE"),
     "a text in none": Asked("search=nothing", 1, 1),
