@@ -28,7 +28,6 @@ from shortener import connections, keys
 from shortener.errors import Internal, Problem, StoreAway
 from shortener.gauges import (
     BATCH,
-    CACHE_HITS,
     CACHE_MISSES,
     CACHE_STALE,
     REDIS_ERRORS,
@@ -112,7 +111,6 @@ class Records:
                 return None
             self._renew(now)
         self._remembered.move_to_end(name)
-        self._counters.add(CACHE_HITS)
         return remembered
 
     def find(self, name: str) -> Found:
