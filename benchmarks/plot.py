@@ -37,9 +37,11 @@ Scale = tuple[Callable[[float], float], list[float]]  # 0 to 1 of a value, and w
 
 
 def _linear(values: list[float]) -> Scale:
-    step = 10 ** floor(log10(max(values)))
-    top = ceil(max(values) / step) * step
-    return lambda value: value / top, [top * part / 4 for part in range(5)]
+    rough = max(values) / 4
+    power = 10 ** floor(log10(rough))
+    step = next(times * power for times in (1, 2, 5, 10) if times * power >= rough)
+    lines = [step * place for place in range(ceil(max(values) / step) + 1)]
+    return lambda value: value / lines[-1], lines
 
 
 def _logarithmic(values: list[float]) -> Scale:

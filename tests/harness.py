@@ -358,6 +358,7 @@ class Wire:
         self._listener.listen()
         self.url = f"unix://{listen}"
         self.refuses = False  # whoever connects is hung up on
+        self.delay = 0.0  # seconds that everything takes, each way
         self._strands: list[Strand] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -387,13 +388,14 @@ class Wire:
             if self.refuses:
                 client.close()
             else:
-                self._strands.append(Strand(client, self._target))
+                self._strands.append(Strand(client, self._target, self))
 
 
 class Strand:
     """One connection through a `Wire`."""
 
-    def __init__(self, client: socket.socket, target: Path) -> None:
+    def __init__(self, client: socket.socket, target: Path, wire: Wire) -> None:
+        self._wire = wire
         self._client, self._server = client, socket.socket(socket.AF_UNIX)
         self._server.connect(str(target))
         self.is_tracked, self.is_alive = False, True
@@ -430,6 +432,7 @@ class Strand:
             while data := source.recv(1 << 20):
                 self._asked |= {word for word in (b"TRACKING", b"MGET") if word in data}
                 self._flows.wait()
+                time.sleep(self._wire.delay)
                 sink.sendall(data)
                 self.is_tracked |= sink is self._client and len(self._asked) == 2
         self.cut()

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import msgspec
 import pytest
 
@@ -264,6 +265,20 @@ def test_what_changed_while_the_wire_was_cut_is_read_again(
 
 def descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def test_a_redis_that_is_far_away_is_waited_for(wired: tuple[Server, Wire]) -> None:
+    """Replies that take 130 ms: redirects take as long, and none is refused."""
+    server, wire = wired
+    codes = [server.make_link(f"https://example.com/{number}")["code"] for number in range(5)]
+    wire.delay = 0.065
+    eventually(
+        lambda: [server.follow(code).status_code for code in codes], lambda s: set(s) == {302}
+    )
+    for number, code in enumerate(codes * 3):
+        answer = httpx.get(f"{server.address}/{code}")
+        assert answer.status_code == 302, number
+    wire.delay = 0.0
 
 
 def test_remembered_links_ask_redis_nothing(server: Server) -> None:

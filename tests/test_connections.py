@@ -259,12 +259,14 @@ def test_a_request_may_come_in_pieces(edge: Server, path: str, size: int) -> Non
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_whoever_stops_sending_is_answered(edge: Server, path: str) -> None:
-    """A client that has closed its half after two requests gets both answers, and the end."""
-    with Talk(edge.address) as talk:
-        talk.say(request(PATHS[path]) * 2)
-        talk.socket.shutdown(socket.SHUT_WR)
-        assert talk.answers() == [STATUS[path]] * 2
+@pytest.mark.parametrize("count", [1, 2])
+def test_whoever_stops_sending_is_answered(edge: Server, path: str, count: int) -> None:
+    """A client that has closed its half after its requests gets all answers, and the end."""
+    for _ in range(20):
+        with Talk(edge.address) as talk:
+            talk.say(request(PATHS[path]) * count)
+            talk.socket.shutdown(socket.SHUT_WR)
+            assert talk.answers() == [STATUS[path]] * count
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -297,6 +299,22 @@ def test_different_paths_on_one_connection_keep_their_order(edge: Server) -> Non
         talk.say(b"".join(map(request, order)))
         found = [answer.status for answer in (talk.answer() for _ in order) if answer]
     assert found == [{"/-/health": 200, "/nothere": 404}.get(path, 302) for path in order]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_only_so_many_requests_wait_in_line(edge: Server, path: str) -> None:
+    """Of a thousand sent ahead the first are answered, the last of them says that it is, and the
+    connection ends: nobody makes us hold what he does not wait for."""
+    with Talk(edge.address) as talk:
+        talk.say(request(PATHS[path]) * 1_000)
+        found = []
+        while (answer := talk.answer()) is not None:
+            found.append(answer)
+    assert {answer.status for answer in found} == {STATUS[path]}
+    assert 64 <= len(found) < 1_000
+    assert [answer.header("connection") for answer in found] == [None] * (len(found) - 1) + [
+        "close"
+    ]
 
 
 def test_a_body_in_bad_chunks_ends_the_connection(edge: Server) -> None:

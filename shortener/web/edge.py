@@ -149,7 +149,7 @@ class Edge:
             }
         )
         await send(_EMPTY)
-        self.meter.redirected(redirect.status, began, self.request(scope))
+        self.meter.redirected([(redirect.status, began, self.request(scope))])
 
     async def _explain(
         self,

@@ -20,7 +20,7 @@ from shortener.web.connection import Connection
 from shortener.web.lookup import LOOKUP
 from shortener.web.meter import Request
 from shortener.web.records import Found
-from shortener.web.turn import Answer, rest
+from shortener.web.turn import rest
 from shortener.web.visitor import Headers, is_ahead
 
 _UNUSUAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
@@ -54,8 +54,9 @@ class RedirectProtocol(Connection):
         self._is_unsent = True
         self.is_ending = self._is_deaf = self._patience.leaving or not stays
         request = Request(method.decode(), path, headers, peer) if self._edge.meter.logs else None
-        answer = Answer(self, found.link.status, found.answer, began, request)
-        self._edge.turn.add(answer, visit, self.server_state.default_headers)
+        turn, date = self._edge.turn, self.server_state.default_headers
+        turn.add(self, (found.link.status, began, request), found.answer, visit, date)
+        turn.hits += 1
         return True
 
     def send(self, answer: bytes) -> None:
@@ -91,8 +92,8 @@ class RedirectProtocol(Connection):
             super()._start_asgi_task(cycle, app)
             return
         location, request = rest(redirect.location), self._edge.request(scope)
-        answer = Answer(_Turned(cycle), redirect.status, location, began, request)
-        self._edge.turn.add(answer, visit, self.server_state.default_headers)
+        redirected, date = (redirect.status, began, request), self.server_state.default_headers
+        self._edge.turn.add(_Turned(cycle), redirected, location, visit, date)
 
 
 class _Turned:

@@ -28,7 +28,6 @@ from shortener import connections, keys
 from shortener.errors import Internal, Problem, StoreAway
 from shortener.gauges import (
     BATCH,
-    CACHE_HITS,
     CACHE_MISSES,
     CACHE_STALE,
     REDIS_ERRORS,
@@ -41,8 +40,9 @@ from shortener.web.memory import Memory, Remembered
 LEASE = 0.05  # seconds; what is remembered is never out of date for longer
 RENEWAL = 0.015  # seconds after which a lease is renewed when somebody comes
 MAX_AGE = 3600.0  # seconds since a link was last read, after which it serves no more
-CONNECT_TIMEOUT = 0.3  # seconds; nobody waits for so long
-PATIENCE = 0.1  # seconds for a reply, after which another connection is tried
+CONNECT_TIMEOUT = 0.3  # seconds; doubled with each, for a Redis that is far away; nobody waits
+MAX_CONNECT_TIMEOUT = 2.0
+PATIENCE = 0.1  # seconds for a reply, or longer if connecting took so, until another is tried
 GRACE = 0.01  # seconds more: when it was we who were late, the reply is there already
 RETRY_PAUSE = 0.02  # seconds between two tries while Redis is away: it may be back and change
 
@@ -77,6 +77,7 @@ class Records:
         self._reading: dict[str, Found] = {}
         self._read_at = 0.0
         self._timeout: asyncio.TimerHandle | None = None  # of those who wait
+        self._patience = PATIENCE
         self._store: Tracked | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._oldest = 0.0  # since when somebody may have been waiting
@@ -110,7 +111,6 @@ class Records:
                 return None
             self._renew(now)
         self._remembered.move_to_end(name)
-        self._counters.add(CACHE_HITS)
         return remembered
 
     def find(self, name: str) -> Found:
@@ -139,7 +139,7 @@ class Records:
             return
         self._reading, self._waiting = self._waiting, {}
         self._read_at = time.monotonic()
-        self._wait(PATIENCE, lambda: self._wait(GRACE, self._give_up))
+        self._wait(self._patience, lambda: self._wait(GRACE, self._give_up))
         names = [keys.link(name).encode() for name in self._reading]
         self._store.ask(self._answer_batch, b"MGET", *names)
 
@@ -254,15 +254,21 @@ class Records:
 
     async def _keep_connecting(self) -> None:
         """Connect.  Once it has failed, whoever asks does not wait for it."""
+        timeout = CONNECT_TIMEOUT
         while self._store is None:
+            began = time.monotonic()
             try:
-                async with asyncio.timeout(CONNECT_TIMEOUT):
+                async with asyncio.timeout(timeout):
                     self._store = await self._connect(self._changed, self._lost)
-            except (OSError, TimeoutError, connections.StoreError):
+            except (OSError, TimeoutError, connections.StoreError) as error:
                 self._counters.add(REDIS_ERRORS)
                 self._away = True
                 self._answer_from_memory()
+                if isinstance(error, TimeoutError):
+                    timeout = min(2 * timeout, MAX_CONNECT_TIMEOUT)
                 await asyncio.sleep(RETRY_PAUSE)
+        took = time.monotonic() - began
+        self._patience = min(max(PATIENCE, 2 * took), connections.REDIRECT_TIMEOUT - GRACE)
         self._away = False
         self._connecting = None
         self._stop_waiting()

@@ -6,13 +6,13 @@ the journal with one write, and after it the answers go out.  It costs no timer 
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from shortener.journal import Click, Journal
 from shortener.link import Link
-from shortener.web.meter import Meter, Request
+from shortener.web.meter import Meter, Redirected
 from shortener.web.redirect import HEADERS
 
 _HEADERS = "".join(f"{name.lower()}: {value}\r\n" for name, value in HEADERS.items())
@@ -28,50 +28,55 @@ class Answerable(Protocol):
     def send(self, answer: bytes) -> None: ...
 
 
-class Answer(NamedTuple):
-    """What goes to one visitor; `rest` is everything behind status and date."""
-
-    to: Answerable
-    status: int
-    rest: bytes
-    began: int  # by `perf_counter_ns`
-    request: Request | None  # for the access log
-
-
 class Turn:
-    """Gathers answers; `journal` gets the clicks, `meter` counts what was answered."""
+    """Gathers answers; `journal` gets the clicks, `meter` counts what was answered.
+
+    `hits` is how many of them took no look-up.
+    """
 
     def __init__(self, journal: Journal, meter: Meter) -> None:
         self._journal, self._meter = journal, meter
+        self._answers: list[tuple[Answerable, int, bytes]] = []
         self._clicks: list[Click] = []
-        self._answers: list[Answer] = []
+        self._redirects: list[Redirected] = []
+        self.hits = 0
         self._dated: Sequence[tuple[bytes, bytes]] = ()
         self._date = b""
 
-    def add(self, answer: Answer, click: Click | None, date: Sequence[tuple[bytes, bytes]]) -> None:
+    def add(
+        self,
+        to: Answerable,
+        redirected: Redirected,
+        rest: bytes,
+        click: Click | None,
+        date: Sequence[tuple[bytes, bytes]],
+    ) -> None:
         """Answer at the end of this turn, after `click` was written down.
 
-        `date` are the headers that all answers have.
+        `rest` is everything behind status and date; `date` are the headers that all answers have.
         """
         if not self._answers:
             asyncio.get_running_loop().call_soon(self._end)
             if date is not self._dated:
                 self._dated = date
                 self._date = b"".join(b"%b: %b\r\n" % header for header in date)
-        self._answers.append(answer)
+        self._answers.append((to, redirected[0], rest))
+        self._redirects.append(redirected)
         if click is not None:
             self._clicks.append(click)
 
     def _end(self) -> None:
         answers, self._answers = self._answers, []
         clicks, self._clicks = self._clicks, []
+        redirects, self._redirects = self._redirects, []
+        hits, self.hits = self.hits, 0
         if clicks:
             self._journal.append(clicks)
         date = self._date
-        for to, status, rest, began, request in answers:
+        for to, status, rest in answers:
             end = b"connection: close\r\n\r\n" if to.is_ending else b"\r\n"
             to.send(b"".join((STATUS_LINE[status], date, rest, end)))
-            self._meter.redirected(status, began, request)
+        self._meter.redirected(redirects, hits)
 
 
 def rest(location: str) -> bytes:
