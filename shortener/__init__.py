@@ -23,6 +23,7 @@ row 3  site         what is fixed at the first start      link       what a link
        stats        ask about clicks                      limits     how often is too often
        series       counts by interval                    labels     clicks by label
        accounts     API keys and scopes                   increments clicks, summed up
+       sessions     who is signed in with a browser
        tally        these, applied once                   salts      what visitors are hashed with
        aggregator   tails the journals, tidies up         counting   all that counts, wired
        pieces       batches, cut to fit a script          metrics    numbers for Prometheus

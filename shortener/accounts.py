@@ -30,6 +30,7 @@ from shortener.errors import Forbidden, Unauthorized
 PREFIX = "sk_"
 SCOPES = ("links:read", "links:write", "stats:read", "admin")
 _IMPLIED = {"admin": frozenset(SCOPES), "links:write": frozenset({"links:write", "links:read"})}
+UNKNOWN = "This API key is unknown or has expired."
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 MAX_KEY = 128  # characters; a longer one is not looked up
 USE_PAUSE = 60  # seconds between two writes of a key's last use
@@ -46,9 +47,13 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True):
     expires: int | None = None
     origin: str = "api"  # or `start`: made or set at the start of the server
 
+    def may(self, scope: str) -> bool:
+        """Whether one of the key's scopes is or implies `scope`."""
+        return any(scope in _IMPLIED.get(own, {own}) for own in self.scopes)
+
     def require(self, scope: str) -> None:
         """Raises `Forbidden` unless one of the key's scopes is or implies `scope`."""
-        if not any(scope in _IMPLIED.get(own, {own}) for own in self.scopes):
+        if not self.may(scope):
             raise Forbidden(f"This key lacks the scope {scope}.")
 
 
@@ -69,19 +74,23 @@ class Accounts:
         """
         if not key:
             raise Unauthorized("Send an API key as `Authorization: Bearer sk_…`.")
-        record, digest = None, _digest(key)
-        if self._may_be_one(key):
-            record = cast("bytes | None", self._store.hget(keys.KEYS, digest))
+        if not self._may_be_one(key):
+            raise Unauthorized(UNKNOWN)
+        return self.known_as(fingerprint(key), now)
+
+    def known_as(self, digest: str, now: int) -> Account:
+        """The account of the key with this SHA-256.  Raises `Unauthorized`."""
+        record = cast("bytes | None", self._store.hget(keys.KEYS, digest))
         if record is not None:
             account = _decode(record)
             if account.expires is None or now < account.expires:
                 self._note_use(digest, now)
                 return account
-        raise Unauthorized("This API key is unknown or has expired.")
+        raise Unauthorized(UNKNOWN)
 
     def knows(self, key: str) -> bool:
         """Whether this process has let the key in lately; asks nobody."""
-        return _digest(key) in self._used
+        return fingerprint(key) in self._used
 
     def _may_be_one(self, key: str) -> bool:
         """Whether to ask the store: not for what bears our prefix and was not made by us."""
@@ -108,8 +117,8 @@ class Accounts:
     ) -> tuple[Account, str]:
         """A new key: its account, and the secret, which cannot be had again."""
         key = _new_key()
-        account = Account(_digest(key)[:12], name, tuple(scopes), now, expires)
-        self._store.hset(keys.KEYS, _digest(key), msgspec.json.encode(account))
+        account = Account(fingerprint(key)[:12], name, tuple(scopes), now, expires)
+        self._store.hset(keys.KEYS, fingerprint(key), msgspec.json.encode(account))
         return account, key
 
     def list(self) -> "list[Account]":
@@ -159,14 +168,14 @@ class Accounts:
         return key
 
     def _register(self, key: str, now: int) -> None:
-        account = Account(_digest(key)[:12], "admin", ("admin",), now, origin="start")
-        self._store.hsetnx(keys.KEYS, _digest(key), msgspec.json.encode(account))
+        account = Account(fingerprint(key)[:12], "admin", ("admin",), now, origin="start")
+        self._store.hsetnx(keys.KEYS, fingerprint(key), msgspec.json.encode(account))
 
     def _replace_start_key(self, key: str, now: int) -> None:
         self._register(key, now)
         records = cast("dict[bytes, bytes]", self._store.hgetall(keys.KEYS))
         for digest, record in records.items():
-            if _decode(record).origin == "start" and digest.decode() != _digest(key):
+            if _decode(record).origin == "start" and digest.decode() != fingerprint(key):
                 self._store.hdel(keys.KEYS, digest)
                 self._store.hdel(keys.KEY_USES, digest)
 
@@ -175,7 +184,8 @@ def _bytes(key: str) -> bytes:
     return key.encode("utf-8", "surrogateescape")
 
 
-def _digest(key: str) -> str:
+def fingerprint(key: str) -> str:
+    """What the store knows a key by: its SHA-256."""
     return hashlib.sha256(_bytes(key)).hexdigest()
 
 

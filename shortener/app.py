@@ -24,10 +24,11 @@ from shortener.links import Links
 from shortener.metrics import Metrics
 from shortener.mint import Mint
 from shortener.portions import Portions
+from shortener.sessions import Sessions
 from shortener.stats import Stats
 from shortener.tags import Tags
 from shortener.transfer import Transfer
-from shortener.web import api, docs, headers, operations, pages, preview, problems
+from shortener.web import api, dashboard, docs, headers, operations, pages, preview, problems
 from shortener.web import redirect as redirects
 from shortener.web.domains import Domains
 from shortener.web.edge import Edge
@@ -85,7 +86,12 @@ def create_app(
         )
     )
     app.register_blueprint(preview.blueprint(links, lookup, settings))
-    app.register_blueprint(api.blueprint(_parts(store, limits, settings, domains, reserved)))
+    settled = _settled(store, settings)
+    parts = _parts(store, limits, settings, domains, reserved, settled)
+    app.register_blueprint(api.blueprint(parts))
+    app.register_blueprint(
+        dashboard.blueprint(parts, Sessions(store, parts.accounts), lambda: settled().secret)
+    )
     app.register_blueprint(
         redirects.blueprint(
             links,
@@ -104,12 +110,17 @@ def create_app(
 
 
 def _parts(
-    store: redis.Redis, limits: Limits, settings: Settings, domains: Domains, reserved: set[str]
+    store: redis.Redis,
+    limits: Limits,
+    settings: Settings,
+    domains: Domains,
+    reserved: set[str],
+    settled: Callable[[], site.Site],
 ) -> api.Parts:
     """What the API is made of."""
     links, cells = Links(store), counting.cells(settings)
     stats, catalogue = Stats(store, cells), Catalogue(store, links)
-    mint = Mint(store, links, _codes(store, settings), settings.code_length)
+    mint = Mint(store, links, _codes(settled, settings), settings.code_length)
     tags = Tags(store, links, stats)
     transfer = Transfer(links, catalogue, mint, tags, Portions(store), lambda: site.identity(store))
     accounts = Accounts(store, settings.admin_key)
@@ -155,17 +166,26 @@ def _domains(settings: Settings) -> Domains:
     return Domains(default, frozenset(others) - {default}, settings.case_sensitive)
 
 
-def _codes(store: redis.Redis, settings: Settings) -> Callable[[], Codes]:
-    """Makes the codes as soon as the store can tell the salt, and once."""
+def _settled(store: redis.Redis, settings: Settings) -> Callable[[], site.Site]:
+    """Asks the store what is fixed, as soon as it can tell, and once."""
 
     @functools.cache
-    def codes() -> Codes:
-        salt = site.settle(store, settings).salt
-        return Codes(salt, settings.code_length, settings.code_alphabet)
+    def settled() -> site.Site:
+        return site.settle(store, settings)
 
     try:
-        codes()
+        settled()
     except connections.StoreError as error:
         if not connections.is_away(error):
             raise
+    return settled
+
+
+def _codes(settled: Callable[[], site.Site], settings: Settings) -> Callable[[], Codes]:
+    """Makes the codes when they are first needed."""
+
+    @functools.cache
+    def codes() -> Codes:
+        return Codes(settled().salt, settings.code_length, settings.code_alphabet)
+
     return codes

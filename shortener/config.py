@@ -79,6 +79,11 @@ class Settings:
     admin_key: str = _setting(
         "", "an API key with every scope; empty: one is made at the first start", values.secret
     )
+    secret_key: str = _setting(
+        "",
+        "signs the cookies of the dashboard; empty: made at the first start and kept in Redis",
+        values.secret,
+    )
     code_length: int = _setting(
         "5", "least number of characters of a code; from 8 on codes are random", values.whole(5, 32)
     )

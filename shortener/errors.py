@@ -102,6 +102,11 @@ class WrongPassword(Problem):
     meaning = "The link asks for another password."
 
 
+class ForeignForm(Problem):
+    slug, status, title = "foreign-form", 403, "Not from a page of ours"
+    meaning = "The form was not sent by a page of this dashboard, or by one of another session."
+
+
 class TooManyTries(Problem):
     slug, status, title = "too-many-tries", 429, "Too many tries"
     meaning = "There were too many wrong passwords, keys or codes from this address; wait a minute."

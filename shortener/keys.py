@@ -5,6 +5,7 @@
     number                 string  links       the number of the newest link      never
     keys                   hash    accounts    SHA-256 of an API key -> its JSON  never
     keys:used              hash    accounts    the same -> last use, in seconds   with the key
+    signed-in:DIGEST       string  sessions    SHA-256 of the API key signed in with  a week
     l:{b}:NAME             string  links       a link: its record, JSON           never
     i:{b}                  zset    links       names, scored by their place       never
     r:{b}                  zset    tally       place and name, scored by clicks   with the link
@@ -69,6 +70,10 @@ def name(domain: str | None, code: str) -> str:
 
 def tag_subject(tag: str) -> str:
     return f"#{tag}"
+
+
+def session(digest: str) -> str:
+    return f"signed-in:{digest}"
 
 
 def link(name: str) -> str:

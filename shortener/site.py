@@ -1,8 +1,8 @@
-"""What is fixed at the first start: identity, salt, case, time zone.
+"""What is fixed at the first start: identity, salt, secret, case, time zone.
 
 Whoever comes first writes each value (`HSETNX`); everyone reads what is there.  A later start with
-other settings is refused where going on would break links or statistics.  The salt may be changed
-by setting it: stored codes are never decoded.
+other settings is refused where going on would break links or statistics.  Salt and secret may be
+changed by setting them: stored codes are never decoded, and who is signed in signs in again.
 """
 
 import secrets
@@ -19,7 +19,8 @@ SCHEMA = "1"  # of all that is stored; a later program says which it can read
 class Site(NamedTuple):
     """The facts every process of the site agrees on."""
 
-    salt: str
+    salt: str  # of the codes
+    secret: str  # that signs cookies
 
 
 def identity(store: redis.Redis) -> str:
@@ -35,6 +36,7 @@ def settle(store: redis.Redis, settings: Settings) -> Site:
         "case_sensitive": str(settings.case_sensitive).lower(),
         "timezone": settings.timezone.key,
         "salt": settings.code_salt or secrets.token_urlsafe(32),
+        "secret": settings.secret_key or secrets.token_urlsafe(32),
     }
     pipeline = store.pipeline(transaction=True)
     for field, value in wanted.items():
@@ -48,4 +50,4 @@ def settle(store: redis.Redis, settings: Settings) -> Site:
             raise ConfigError(
                 f"{name}: is {wanted[field]}, but the data was made with {fixed[field]}"
             )
-    return Site(settings.code_salt or fixed["salt"])
+    return Site(settings.code_salt or fixed["salt"], settings.secret_key or fixed["secret"])

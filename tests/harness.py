@@ -83,6 +83,7 @@ class Server:
         self.address = ""
         self._process: subprocess.Popen[str] | None = None
         self._clients: list[httpx.Client] = []
+        self._plain: httpx.Client | None = None
 
     def start(self) -> "Server":
         """Start it and wait until it says that it listens."""
@@ -134,6 +135,7 @@ class Server:
         for client in self._clients:
             client.close()
         self._clients.clear()
+        self._plain = None
 
     @property
     def is_running(self) -> bool:
@@ -155,11 +157,16 @@ class Server:
     @property
     def http(self) -> httpx.Client:
         """A client that follows nothing and sends no key."""
-        if not self._clients:
-            headers = {"User-Agent": BROWSER}
-            client = httpx.Client(base_url=self.address, timeout=30, headers=headers)
-            self._clients.append(client)
-        return self._clients[0]
+        if self._plain is None:
+            self._plain = self.client()
+        return self._plain
+
+    def client(self, **headers: str) -> httpx.Client:
+        """A new client, with cookies of its own, that lives as long as the server."""
+        sent = {"User-Agent": BROWSER} | headers
+        client = httpx.Client(base_url=self.address, timeout=30, headers=sent)
+        self._clients.append(client)
+        return client
 
     def api(self, method: str, path: str, **more: Any) -> httpx.Response:
         """A call of the API with the admin key."""

@@ -1,0 +1,21 @@
+"""The pages in the navigation, in its order, each with the scope that its key must have."""
+
+from typing import NamedTuple
+
+from shortener.accounts import Account
+
+
+class Place(NamedTuple):
+    """One entry: its view, what it is called, and the scope that it needs."""
+
+    endpoint: str
+    label: str
+    scope: str
+
+
+PLACES: tuple[Place, ...] = (Place("dashboard.overview.overview", "Overview", "links:read"),)
+
+
+def open_to(account: Account) -> list[Place]:
+    """The places that `account` may go to."""
+    return [place for place in PLACES if account.may(place.scope)]
