@@ -2,8 +2,8 @@
 
 A link is a record under its name, an entry in the index of its bucket and one for each of its tags,
 written by one script that is decided by whether the name is free: of two requests for one alias the
-first wins, and the other is told.  What lies in other buckets comes before it (claims) or after it
-(the index of URLs), so that whoever repeats a request finishes what was begun.
+first wins, and the other is told.  What lies in other buckets comes before it (claims) or right
+behind it (the index of URLs), so that whoever repeats a request finishes what was begun.
 """
 
 import hashlib
@@ -90,7 +90,7 @@ class Mint:
     ) -> None:
         """`codes` is asked when the first code is made: the salt lies in the store."""
         self._store, self._links, self._codes, self._length = store, links, codes, code_length
-        self._create = store.register_script(CREATE)
+        self._create = hashlib.sha1(CREATE.encode(), usedforsecurity=False).hexdigest()
         self._claims = Claims(store)
         self._urls = UrlIndex(store)
         self._existing = Existing(links, self._urls)
@@ -163,7 +163,6 @@ class Mint:
             tries = [self._leap(one, leap, first + n) for n, one in enumerate(collided)]
         else:
             outcomes |= {one.item: CodesExhausted() for one in tries}
-        self._urls.add(outcome.link for outcome in outcomes.values() if isinstance(outcome, Made))
         return outcomes
 
     def _find_or_make(self, wishes: dict[int, Wish], by: str, now: int) -> Outcomes:
@@ -238,11 +237,31 @@ class Mint:
         for bucket, batch in _by_bucket(links):
             packed = _pack([_packed(bucket, tries[place].wish, link) for place, link in batch])
             touched = [keys.index(bucket), keys.tags(bucket), keys.once(bucket)]
-            answers = self._create(keys=touched, args=[packed])
-            for (place, _), record in zip(batch, cast("list[bytes]", answers), strict=True):
+            answers = self._create_indexed([*touched, packed], [link for _, link in batch])
+            for (place, _), record in zip(batch, answers, strict=True):
                 if record:
                     taken[place] = decode(record)
+        for place, other in taken.items():
+            if other.url != links[place].url:
+                self._urls.remove(links[place].name, links[place].url)
         return [taken.get(place) for place in range(len(links))]
+
+    def _create_indexed(
+        self, arguments: Sequence[str | bytes], links: Sequence[Link]
+    ) -> list[bytes]:
+        """Run the script, and enter what it is to make under the URLs, in one trip."""
+        for _ in range(2):
+            pipeline = self._store.pipeline(transaction=False)
+            pipeline.evalsha(self._create, 3, *arguments)
+            self._urls.enter(links, pipeline)
+            answers = pipeline.execute(raise_on_error=False)
+            failed = [answer for answer in answers if isinstance(answer, redis.RedisError)]
+            if not failed:
+                return cast("list[bytes]", answers[0])
+            if not isinstance(failed[0], redis.exceptions.NoScriptError):
+                raise failed[0]
+            self._store.script_load(CREATE)
+        raise failed[0]
 
 
 def _by_bucket(links: Iterable[Link]) -> Iterator[tuple[str, list[tuple[int, Link]]]]:

@@ -8,7 +8,7 @@ changes a link writes the entry before the answer.
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import redis
 
@@ -32,10 +32,14 @@ class UrlIndex:
     def add(self, links: Iterable[Link]) -> None:
         """Enter links under their URLs; once more does nothing."""
         pipeline = self._store.pipeline(transaction=False)
+        self.enter(links, pipeline)
+        pipeline.execute()
+
+    def enter(self, links: Iterable[Link], pipeline: Any) -> None:
+        """The same as part of a `pipeline`."""
         for link in links:
             entry = _entry(link.url)
             pipeline.zadd(entry.key, {entry.digest + link.name.encode(): 0})
-        pipeline.execute()
 
     def remove(self, name: str, url: str) -> None:
         """A link of this name no longer leads to `url`."""

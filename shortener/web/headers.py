@@ -35,6 +35,6 @@ def dress(app: Flask) -> None:
         response.headers.pop("Date", None)  # the server in front says it, once
         if not 300 <= response.status_code < 400 or response.status_code == 304:
             added = FOR_ALL | FOR_PAGES if response.mimetype == "text/html" else FOR_ALL
-            for name, value in added.items():
-                response.headers.setdefault(name, value)
+            own = {name.title() for name, _ in response.headers}
+            response.headers.extend({k: v for k, v in added.items() if k.title() not in own})
         return response

@@ -12,6 +12,7 @@ from shortener.config import Settings
 from shortener.intervals import INTERVALS
 from shortener.link import Link
 from shortener.links import Links
+from shortener.mint import Made
 from shortener.stats import Stats, Totals, link_subject
 from shortener.web.api import kinds
 from shortener.web.domains import Domains
@@ -234,16 +235,20 @@ class LinkAnswers:
     def of(self, found: Sequence[Link]) -> list[LinkAnswer]:
         """The answer for each link, in order."""
         totals = self._stats.totals([link_subject(link.name, link.number) for link in found])
+        uses = self._links.uses(found)
+        return [self._answer(*one) for one in zip(found, totals, uses, strict=True)]
+
+    def made(self, outcomes: Sequence[Made]) -> list[LinkAnswer]:
+        """The same for links that were asked for: nobody has clicked on a new one."""
+        known = iter(self.of([one.link for one in outcomes if not one.is_new]))
         return [
-            link_answer(
-                link,
-                total,
-                used,
-                self._domains.shown(link.domain),
-                self._settings.base_of(link.domain),
-            )
-            for link, total, used in zip(found, totals, self._links.uses(found), strict=True)
+            self._answer(one.link, Totals(0, 0, None), 0) if one.is_new else next(known)
+            for one in outcomes
         ]
+
+    def _answer(self, link: Link, totals: Totals, uses: int) -> LinkAnswer:
+        domain, base_url = self._domains.shown(link.domain), self._settings.base_of(link.domain)
+        return link_answer(link, totals, uses, domain, base_url)
 
 
 def _optional(seconds: int | None) -> str | None:

@@ -71,7 +71,8 @@ def blueprint(
         outcome = mint.make([wish], account().id, now, _repetition())[0]
         if isinstance(outcome, Problem):
             raise outcome
-        response = _link(outcome.link, 201 if outcome.is_new else 200)
+        response = reply(shown.made([outcome])[0], 201 if outcome.is_new else 200)
+        response.set_etag(version(outcome.link))
         response.headers["Location"] = _address(outcome.link)
         return response
 
@@ -97,7 +98,7 @@ def blueprint(
         good = [wish for wish in read if not isinstance(wish, Problem)]
         made = iter(mint.make(good, account().id, now, _repetition()))
         outcomes = [each if isinstance(each, Problem) else next(made) for each in read]
-        answered = iter(shown.of([each.link for each in outcomes if isinstance(each, Made)]))
+        answered = iter(shown.made([each for each in outcomes if isinstance(each, Made)]))
         return reply(
             BulkResults(
                 [
@@ -169,8 +170,8 @@ def blueprint(
         links.delete(_name(code), int(time.time()))
         return Response(status=204)
 
-    def _link(link: Link, status: int = 200) -> Response:
-        response = reply(shown.of([link])[0], status)
+    def _link(link: Link) -> Response:
+        response = reply(shown.of([link])[0])
         response.set_etag(version(link))
         return response
 
