@@ -16,6 +16,7 @@ row 2  keys         every Redis key, in one table         codes      number -> c
 row 3  site         what is fixed at the first start      link       what a link is
        links        find, change, delete                  redirects  the decision, pure
        mint         new links                             claims     requests sent again
+       press        writes them, where names are free
        catalogue    lists and search                      filters    what is asked of them
        existing     links equal to a wish                 url_index  which links lead to a URL
        tags         tags of links                         portions   statistics, carried over

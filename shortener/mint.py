@@ -1,15 +1,12 @@
 """The mint: new links, one or a thousand at a time.
 
-A link is a record under its name, an entry in the index of its bucket and one for each of its tags,
-written by one script that is decided by whether the name is free: of two requests for one alias the
-first wins, and the other is told.  What lies in other buckets comes before it (claims) or right
-behind it (the index of URLs), so that whoever repeats a request finishes what was begun.
+A number is taken, a code made of it, and the link written (`press`); what lies in other buckets is
+claimed before (`claims`), so that whoever repeats a request finishes what was begun.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 import redis
@@ -19,39 +16,15 @@ from shortener.claims import Claim, Claims
 from shortener.codes import RANDOM_FROM, Codes
 from shortener.errors import CodesExhausted, CodeTaken, Invalid, LinkNotFound, Problem
 from shortener.existing import Existing
-from shortener.link import Link, Wish, decode, encode
+from shortener.link import Link, Wish
 from shortener.links import Links
+from shortener.press import Press
 from shortener.url_index import UrlIndex
 
 MAX_LEAPS = 24  # numbers tried until a free code is found; the last leap is 2**23 numbers wide
-AT_ONCE = 50  # links that one script makes: about a millisecond
 REPEAT = 24 * 3600  # seconds that an idempotency key is remembered
 RACE = 60  # seconds that a request for an equal link may take to make it
 RACES = 8  # times that such a link may vanish while it is asked for
-
-# KEYS[1] the bucket's index  KEYS[2] its tags  KEYS[3] its notes
-# ARGV[1] MessagePack: [[record's key, name, place, record, [tag's index, tag, ...],
-#   key of its uses, uses, note on statistics that follow], ...]
-# Answers for each the record that has the name already, or nothing when this one took it.
-CREATE = """
-local answers = {}
-for i, link in ipairs(cmsgpack.unpack(ARGV[1])) do
-  answers[i] = redis.call('GET', link[1])
-  if not answers[i] then
-    redis.call('SET', link[1], link[4])
-    redis.call('ZADD', KEYS[1], link[3], link[2])
-    for j = 1, #link[5], 2 do
-      redis.call('ZADD', link[5][j], link[3], link[2])
-      redis.call('HINCRBY', KEYS[2], link[5][j + 1], 1)
-    end
-    if link[7] > 0 then redis.call('SET', link[6], link[7]) end
-    if link[8] ~= '' then redis.call('HSET', KEYS[3], link[8], 0) end
-  end
-end
-return answers
-"""
-
-_pack = msgspec.msgpack.Encoder().encode
 
 
 class Made(NamedTuple):
@@ -90,10 +63,10 @@ class Mint:
     ) -> None:
         """`codes` is asked when the first code is made: the salt lies in the store."""
         self._store, self._links, self._codes, self._length = store, links, codes, code_length
-        self._create = hashlib.sha1(CREATE.encode(), usedforsecurity=False).hexdigest()
         self._claims = Claims(store)
-        self._urls = UrlIndex(store)
-        self._existing = Existing(links, self._urls)
+        urls = UrlIndex(store)
+        self._press = Press(store, urls)
+        self._existing = Existing(links, urls)
 
     def make(
         self, wishes: Sequence[Wish], by: str, now: int, repetition: Repetition | None = None
@@ -150,8 +123,9 @@ class Mint:
         outcomes: Outcomes = {}
         for leap in range(MAX_LEAPS):
             links = [self._link(one, by, now) for one in tries]
+            found = self._press.put([one.wish for one in tries], links)
             collided: list[_Try] = []
-            for one, link, taken in zip(tries, links, self._put(tries, links), strict=True):
+            for one, link, taken in zip(tries, links, found, strict=True):
                 outcome = _outcome(one, link, taken)
                 if outcome is None:
                     collided.append(one)
@@ -230,56 +204,6 @@ class Mint:
             else:
                 code = self._codes().encode(one.number, length)
         return one.wish.link(one.number, code, by, now)
-
-    def _put(self, tries: Sequence[_Try], links: Sequence[Link]) -> list[Link | None]:
-        """Store each link if its name is free; answers the links that have the others' names."""
-        taken: dict[int, Link] = {}
-        for bucket, batch in _by_bucket(links):
-            packed = _pack([_packed(bucket, tries[place].wish, link) for place, link in batch])
-            touched = [keys.index(bucket), keys.tags(bucket), keys.once(bucket)]
-            answers = self._create_indexed([*touched, packed], [link for _, link in batch])
-            for (place, _), record in zip(batch, answers, strict=True):
-                if record:
-                    taken[place] = decode(record)
-        for place, other in taken.items():
-            if other.url != links[place].url:
-                self._urls.remove(links[place].name, links[place].url)
-        return [taken.get(place) for place in range(len(links))]
-
-    def _create_indexed(
-        self, arguments: Sequence[str | bytes], links: Sequence[Link]
-    ) -> list[bytes]:
-        """Run the script, and enter what it is to make under the URLs, in one trip."""
-        for _ in range(2):
-            pipeline = self._store.pipeline(transaction=False)
-            pipeline.evalsha(self._create, 3, *arguments)
-            self._urls.enter(links, pipeline)
-            answers = pipeline.execute(raise_on_error=False)
-            failed = [answer for answer in answers if isinstance(answer, redis.RedisError)]
-            if not failed:
-                return cast("list[bytes]", answers[0])
-            if not isinstance(failed[0], redis.exceptions.NoScriptError):
-                raise failed[0]
-            self._store.script_load(CREATE)
-        raise failed[0]
-
-
-def _by_bucket(links: Iterable[Link]) -> Iterator[tuple[str, list[tuple[int, Link]]]]:
-    """Links with their places, by bucket, at most `AT_ONCE` together."""
-    buckets: dict[str, list[tuple[int, Link]]] = defaultdict(list)
-    for place, link in enumerate(links):
-        buckets[keys.bucket(link.name)].append((place, link))
-    for bucket, batch in buckets.items():
-        for start in range(0, len(batch), AT_ONCE):
-            yield bucket, batch[start : start + AT_ONCE]
-
-
-def _packed(bucket: str, wish: Wish, link: Link) -> list[object]:
-    indices = [part for tag in link.tags for part in (keys.tag_index(bucket, tag), tag)]
-    uses, note = wish.arrival or (0, "")
-    record = encode(link).decode()
-    used = keys.uses(bucket, link.number)
-    return [keys.link(link.name), link.name, str(link.place), record, indices, used, uses, note]
 
 
 def _outcome(one: _Try, link: Link, taken: Link | None) -> Made | Problem | None:

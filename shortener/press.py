@@ -1,0 +1,104 @@
+"""The press: writes links whose names are free.
+
+A link is a record under its name, an entry in the index of its bucket and one for each of its tags,
+written by one script that is decided by whether the name is free: of two requests for one alias the
+first wins, and the other is told.  The index of URLs, in other buckets, is written in the same trip
+right behind it: whoever repeats a request finishes what was begun.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
+
+import msgspec
+import redis
+
+from shortener import keys
+from shortener.link import Link, Wish, decode, encode
+from shortener.url_index import UrlIndex
+
+AT_ONCE = 50  # links that one script makes: about a millisecond
+
+# KEYS[1] the bucket's index  KEYS[2] its tags  KEYS[3] its notes
+# ARGV[1] MessagePack: [[record's key, name, place, record, [tag's index, tag, ...],
+#   key of its uses, uses, note on statistics that follow], ...]
+# Answers for each the record that has the name already, or nothing when this one took it.
+CREATE = """
+local answers = {}
+for i, link in ipairs(cmsgpack.unpack(ARGV[1])) do
+  answers[i] = redis.call('GET', link[1])
+  if not answers[i] then
+    redis.call('SET', link[1], link[4])
+    redis.call('ZADD', KEYS[1], link[3], link[2])
+    for j = 1, #link[5], 2 do
+      redis.call('ZADD', link[5][j], link[3], link[2])
+      redis.call('HINCRBY', KEYS[2], link[5][j + 1], 1)
+    end
+    if link[7] > 0 then redis.call('SET', link[6], link[7]) end
+    if link[8] ~= '' then redis.call('HSET', KEYS[3], link[8], 0) end
+  end
+end
+return answers
+"""
+
+_SHA1 = hashlib.sha1(CREATE.encode(), usedforsecurity=False).hexdigest()
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Press:
+    """Writes the links of a site, and enters them in `urls`."""
+
+    def __init__(self, store: redis.Redis, urls: UrlIndex) -> None:
+        self._store, self._urls = store, urls
+
+    def put(self, wishes: Sequence[Wish], links: Sequence[Link]) -> list[Link | None]:
+        """Store each link if its name is free; answers the links that have the others' names.
+
+        `wishes` are what the links were made of.
+        """
+        taken: dict[int, Link] = {}
+        for bucket, batch in _by_bucket(links):
+            packed = _pack([_packed(bucket, wishes[place], link) for place, link in batch])
+            touched = [keys.index(bucket), keys.tags(bucket), keys.once(bucket)]
+            answers = self._create([*touched, packed], [link for _, link in batch])
+            for (place, _), record in zip(batch, answers, strict=True):
+                if record:
+                    taken[place] = decode(record)
+        for place, other in taken.items():
+            if other.url != links[place].url:
+                self._urls.remove(links[place].name, links[place].url)
+        return [taken.get(place) for place in range(len(links))]
+
+    def _create(self, arguments: Sequence[str | bytes], links: Sequence[Link]) -> list[bytes]:
+        """Run the script, and enter what it is to make under the URLs, in one trip."""
+        for _ in range(2):
+            pipeline = self._store.pipeline(transaction=False)
+            pipeline.evalsha(_SHA1, 3, *arguments)
+            self._urls.enter(links, pipeline)
+            answers = pipeline.execute(raise_on_error=False)
+            failed = [answer for answer in answers if isinstance(answer, redis.RedisError)]
+            if not failed:
+                return cast("list[bytes]", answers[0])
+            if not isinstance(failed[0], redis.exceptions.NoScriptError):
+                break
+            self._store.script_load(CREATE)
+        raise failed[0]
+
+
+def _by_bucket(links: Iterable[Link]) -> Iterator[tuple[str, list[tuple[int, Link]]]]:
+    """Links with their places, by bucket, at most `AT_ONCE` together."""
+    buckets: dict[str, list[tuple[int, Link]]] = defaultdict(list)
+    for place, link in enumerate(links):
+        buckets[keys.bucket(link.name)].append((place, link))
+    for bucket, batch in buckets.items():
+        for start in range(0, len(batch), AT_ONCE):
+            yield bucket, batch[start : start + AT_ONCE]
+
+
+def _packed(bucket: str, wish: Wish, link: Link) -> list[object]:
+    indices = [part for tag in link.tags for part in (keys.tag_index(bucket, tag), tag)]
+    uses, note = wish.arrival or (0, "")
+    record = encode(link).decode()
+    used = keys.uses(bucket, link.number)
+    return [keys.link(link.name), link.name, str(link.place), record, indices, used, uses, note]
