@@ -5,6 +5,7 @@ added in chunks, each one script; a note in the subject's bucket says which chun
 moves in the same step.  So whoever repeats an addition after a crash or a lost reply finishes it.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -139,6 +140,7 @@ class Portions:
         return portion
 
 
+@functools.lru_cache(maxsize=2)
 def periods(now: int) -> frozenset[str]:
     """Every kind and period that a portion may have at `now` (seconds since 1970)."""
     anyone = Subject("s", keys.BUCKETS[0])

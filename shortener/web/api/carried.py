@@ -228,6 +228,8 @@ def _wish(record: LinkRecord, export: str, is_followed: bool, wishes: Wishes, no
 
 def _portion(statistics: Statistics, now: int) -> Portion:
     """What of statistics is kept still.  Raises `Invalid` for what no export has."""
+    if not statistics:
+        return {}
     kinds = {period.partition(":")[0] for period in portions.periods(now)}
     for period in statistics:
         kind, _, rest = period.partition(":")
