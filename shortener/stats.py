@@ -126,6 +126,15 @@ class Stats:
         answered = list(zip(edges, series.sums(hashes), strict=True))
         return Answer(question, answered, Breakdown(days.start, days.end, counts.clicks, by))
 
+    def daily(self, subjects: Sequence[Subject], days: int, now: datetime) -> list[list[int]]:
+        """Clicks of people on each of the last `days` days with today, of each subject."""
+        horizon = Horizon(self._cells, now)
+        first = horizon.day(now) - timedelta(days=days - 1)
+        bounds = [midnight(first + timedelta(days=n), self._cells.zone) for n in range(days + 1)]
+        series = [Series(bounds, horizon, subject.bucket, subject.name) for subject in subjects]
+        hashes = self._hashes({name for one in series for name in one.keys})
+        return [[counts.clicks for counts in one.sums(hashes)] for one in series]
+
     def _hashes(self, names: Iterable[str]) -> dict[str, dict[bytes, bytes]]:
         ordered = list(names)
         pipeline = self._store.pipeline(transaction=True)

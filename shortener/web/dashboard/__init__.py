@@ -8,6 +8,8 @@ desk     who is signed in; forms that nobody else can send; messages over a redi
 sign_in  `/-/sign-in`
 overview `/-/`
 places   the pages in the navigation, as a table
+charts   pictures of clicks
+countries names of countries, and where they lie on the map
 """
 
 from flask import Blueprint
