@@ -5,14 +5,18 @@ is wide or narrow with the page (columns, lines) is stretched by the browser; wo
 in HTML, so that they keep their size.  Every picture has a title, and the page a table of it.
 """
 
-from collections.abc import Sequence
-from math import ceil, floor, log10
+from collections.abc import Mapping, Sequence
+from math import ceil, floor, log10, sqrt
 from typing import NamedTuple
 
 from markupsafe import Markup
 
+from shortener.web.dashboard.countries import COLUMNS, COUNTRIES, ROWS, Country
+
 MAX_HITS = 130  # intervals with a title each; more are too narrow to be pointed at
 HEIGHT = 100  # of every picture, in its own units
+TILE = 10  # units of the map from one country to the next
+SHADES = 5  # of the map
 
 
 class Column(NamedTuple):
@@ -116,3 +120,30 @@ def _line(counts: Sequence[int], top: int) -> str:
 def _short(number: float) -> str:
     """A number with two decimals at most."""
     return f"{number:.2f}".rstrip("0").rstrip(".")
+
+
+def world(clicks: Mapping[str, int], title: str) -> Markup:
+    """A map with a tile for each country, darker the more clicks it has; others are no names."""
+    found = {code: n for code, n in clicks.items() if code in COUNTRIES and n}
+    most = max(found.values(), default=1)
+    empty = "".join(_tile(place) for code, place in COUNTRIES.items() if code not in found)
+    tiles = [
+        Markup('<path class="s{}" d="{}"><title>{}: {:,}</title></path><text x="{}" y="{}">{}</text>')
+        .format(
+            max(1, ceil(SHADES * sqrt(count / most))),
+            _tile(COUNTRIES[code]),
+            COUNTRIES[code].name,
+            count,
+            TILE * COUNTRIES[code].column + TILE / 2,
+            TILE * COUNTRIES[code].row + TILE * 0.65,
+            code,
+        )
+        for code, count in found.items()
+    ]  # fmt: skip
+    return Markup(
+        '<svg class="map" viewBox="0 0 {} {}" role="img" aria-label="{}"><path d="{}"/>{}</svg>'
+    ).format(TILE * COLUMNS, TILE * ROWS, title, empty, Markup("").join(tiles))
+
+
+def _tile(country: Country) -> str:
+    return f"M{TILE * country.column} {TILE * country.row}h9v9h-9z"
