@@ -24,8 +24,7 @@ from shortener.link import Link
 from shortener.redirects import Gated, Redirect, decide
 from shortener.web.bridge import Bridge, Receive, Scope, Send
 from shortener.web.domains import Domains
-from shortener.web.live import PATH as LIVE
-from shortener.web.live import Live
+from shortener.web.live import PATHS, Live
 from shortener.web.lookup import LOOKUP
 from shortener.web.memory import Remembered
 from shortener.web.meter import Meter, Request
@@ -63,7 +62,7 @@ class Edge:
         self._live_events = Live(self._bridge, store, domains, lambda: self.patience.leaving)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (scope["path"], scope["method"]) == (LIVE, "GET"):
+        if scope["type"] == "http" and scope["path"] in PATHS and scope["method"] == "GET":
             await self._live_events(scope, receive, send)
         elif scope["type"] == "http":
             await self._follow(scope, receive, send)

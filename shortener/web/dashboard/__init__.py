@@ -6,10 +6,15 @@ pages do not show.
 
 desk     who is signed in; forms that nobody else can send; messages over a redirect
 sign_in  `/-/sign-in`
-overview `/-/`
 places   the pages in the navigation, as a table
+
+overview `/-/`
+link     `/-/links/{code}`
+subjects `/-/statistics`, `/-/orphans`, `/-/tags/{tag}`
+reports  statistics of any of these, as a page
 charts   pictures of clicks
 countries names of countries, and where they lie on the map
+words    people's words for labels, times and changes
 """
 
 from flask import Blueprint
@@ -17,18 +22,30 @@ from flask import Blueprint
 from shortener.sessions import Sessions
 from shortener.web.api import Parts
 from shortener.web.api.access import Access
-from shortener.web.dashboard import overview, sign_in
+from shortener.web.api.answers import LinkAnswers
+from shortener.web.api.wishes import Wishes
+from shortener.web.dashboard import link, overview, sign_in, subjects
 from shortener.web.dashboard.desk import Desk, Secret
+from shortener.web.dashboard.reports import Reports
 
 
 def blueprint(parts: Parts, sessions: Sessions, secret: Secret) -> Blueprint:
     """The dashboard."""
+    settings, links, stats, domains = parts.settings, parts.links, parts.stats, parts.domains
     access = Access(parts.accounts, parts.limits)
-    desk = Desk(sessions, access, secret, is_secure=parts.settings.base_url.startswith("https:"))
+    desk = Desk(sessions, access, secret, is_secure=settings.base_url.startswith("https:"))
+    shown = LinkAnswers(links, stats, domains, settings)
+    wishes = Wishes(domains, settings, parts.reserved)
+    reports = Reports(stats, parts.cells)
+    mint, catalogue = parts.mint, parts.catalogue
     views = Blueprint("dashboard", __name__, url_prefix="/-")
     for part in (
         sign_in.blueprint(desk),
-        overview.blueprint(desk),
+        overview.blueprint(desk, reports, links, mint, catalogue, stats, shown, wishes, domains),
+        link.blueprint(desk, reports, links, shown, domains, parts.accounts),
+        subjects.site(desk, reports),
+        subjects.orphans(desk, reports),
+        subjects.tag(desk, reports, parts.tags, stats),
     ):
         views.register_blueprint(part)
     desk.dress(views)

@@ -37,14 +37,13 @@ class Axis(NamedTuple):
 
 def axis(most: int) -> Axis:
     """A round axis for numbers up to `most`, at least 0."""
-    if most <= 4:
+    if most <= 10:
         top = max(2, 2 * ceil(most / 2))
-        return Axis(top, (top, top // 2, 0))
-    magnitude = 10 ** floor(log10(most))
-    steps = (1, 2, 3, 4, 5, 6, 8, 10)
-    top = next(step * magnitude for step in steps if step * magnitude >= most)
-    half = top // 2 if top % 2 == 0 else None
-    return Axis(top, (top, 0) if half is None else (top, half, 0))
+    else:
+        magnitude = 10 ** (floor(log10(most)) - 1)
+        steps = (10, 12, 16, 20, 24, 30, 40, 50, 60, 80, 100)
+        top = next(step * magnitude for step in steps if step * magnitude >= most)
+    return Axis(top, (top, top // 2, 0))
 
 
 def series(columns: Sequence[Column], top: int, title: str) -> Markup:
@@ -127,22 +126,19 @@ def world(clicks: Mapping[str, int], title: str) -> Markup:
     found = {code: n for code, n in clicks.items() if code in COUNTRIES and n}
     most = max(found.values(), default=1)
     empty = "".join(_tile(place) for code, place in COUNTRIES.items() if code not in found)
-    tiles = [
-        Markup('<path class="s{}" d="{}"><title>{}: {:,}</title></path><text x="{}" y="{}">{}</text>')
-        .format(
-            max(1, ceil(SHADES * sqrt(count / most))),
-            _tile(COUNTRIES[code]),
-            COUNTRIES[code].name,
-            count,
-            TILE * COUNTRIES[code].column + TILE / 2,
-            TILE * COUNTRIES[code].row + TILE * 0.65,
-            code,
-        )
-        for code, count in found.items()
-    ]  # fmt: skip
+    tiles = [_counted(code, count, most) for code, count in found.items()]
     return Markup(
         '<svg class="map" viewBox="0 0 {} {}" role="img" aria-label="{}"><path d="{}"/>{}</svg>'
     ).format(TILE * COLUMNS, TILE * ROWS, title, empty, Markup("").join(tiles))
+
+
+def _counted(code: str, count: int, most: int) -> Markup:
+    country = COUNTRIES[code]
+    tile = Markup('<path class="s{}" d="{}"><title>{}: {:,}</title></path>').format(
+        max(1, ceil(SHADES * sqrt(count / most))), _tile(country), country.name, count
+    )
+    x, y = TILE * country.column + TILE / 2, TILE * country.row + TILE * 0.65
+    return tile + Markup('<text x="{}" y="{}">{}</text>').format(_short(x), _short(y), code)
 
 
 def _tile(country: Country) -> str:

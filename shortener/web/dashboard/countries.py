@@ -61,7 +61,7 @@ COUNTRIES = {
     "CF": Country("Central African Republic", 28, 16),
     "CG": Country("Congo", 26, 18),
     "CH": Country("Switzerland", 24, 7),
-    "CI": Country("Côte d’Ivoire", 20, 16),
+    "CI": Country("Ivory Coast", 20, 16),
     "CK": Country("Cook Islands", 1, 21),
     "CL": Country("Chile", 11, 22),
     "CM": Country("Cameroon", 26, 17),
