@@ -75,12 +75,13 @@ class Desk:
                 "account": account(),
                 "places": places.open_to(account()),
                 "form_token": self._form_token(),
-                "message": g.get("message", ""),
+                "message": g.message,
+                "secret": g.secret,
             }
 
         @views.before_request
         def read_message() -> None:
-            g.message = self._message()
+            g.message, g.secret = self._message()
 
         @views.after_request
         def protect(response: Response) -> Response:
@@ -111,10 +112,13 @@ class Desk:
         response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
-    def go(self, to: str, message: str) -> Response:
-        """Go on to a page that shows `message` once: what a form answers when it has done it."""
+    def go(self, to: str, message: str, secret: str = "") -> Response:
+        """Go on to a page that shows `message`, and a new key's `secret`, once: what a form answers
+        when it has done it."""
         response = see_other(to)
-        self._set(response, MESSAGE, self._serializer("message").dumps(message), 60)
+        if message:
+            shown = self._serializer("message").dumps([message, secret])
+            self._set(response, MESSAGE, shown, 60)
         return response
 
     def check_origin(self) -> None:
@@ -153,11 +157,13 @@ class Desk:
         token: str = self._serializer("form").dumps(g.session).rpartition(".")[2]
         return token
 
-    def _message(self) -> str:
+    def _message(self) -> tuple[str, str]:
+        cookie = request.cookies.get(MESSAGE)
         try:
-            return str(self._serializer("message").loads(request.cookies.get(MESSAGE, "")))
-        except BadSignature:
-            return ""
+            message, secret = self._serializer("message").loads(cookie) if cookie else ("", "")
+        except (BadSignature, ValueError, TypeError):
+            return "", ""
+        return message, secret
 
     def _sign(self, token: str) -> str:
         return str(self._serializer("session").dumps(token))

@@ -20,9 +20,9 @@ from shortener.web.dashboard.reports import Reports
 from shortener.web.domains import Domains
 
 ACTIONS = (  # what can be done with a link: its page, its name, how its button looks, the scope
-    ("dashboard.links.edit", "Edit", "quiet", "links:write"),
-    ("dashboard.links.qr", "QR code", "quiet", "links:read"),
-    ("dashboard.links.delete", "Delete", "danger", "links:write"),
+    ("dashboard.forms.edit", "Edit", "quiet", "links:write"),
+    ("dashboard.pictures.form", "QR code", "quiet", "links:read"),
+    ("dashboard.removal.ask", "Delete", "danger", "links:write"),
 )
 
 

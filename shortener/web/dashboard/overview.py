@@ -15,7 +15,7 @@ from shortener.catalogue import Catalogue
 from shortener.errors import CodeTaken, Invalid, LinkNotFound, Problem
 from shortener.filters import Question
 from shortener.links import Links
-from shortener.mint import Mint, Repetition
+from shortener.mint import Mint
 from shortener.stats import SITE, Stats, link_subject
 from shortener.web.api import bodies, live
 from shortener.web.api.access import account
@@ -23,6 +23,7 @@ from shortener.web.api.answers import LinkAnswers
 from shortener.web.api.wishes import Wishes
 from shortener.web.dashboard import charts, words
 from shortener.web.dashboard.desk import Desk, page
+from shortener.web.dashboard.forms import repetition
 from shortener.web.dashboard.reports import Reports
 from shortener.web.domains import Domains
 from shortener.web.preview import picture
@@ -56,11 +57,10 @@ def blueprint(
     def create() -> Response:
         given = {name: request.form.get(name, "").strip() for name in ("url", "code", "once")}
         fields = {name: given[name] for name in ("url", "code") if given[name]}
-        repetition = Repetition(given["once"], repr(fields).encode()) if given["once"] else None
         now = int(time.time())
         try:
             wish = wishes.read(bodies.convert(fields, bodies.NewLink), now)
-            outcome = mint.make([wish], account().id, now, repetition)[0]
+            outcome = mint.make([wish], account().id, now, repetition(given, fields))[0]
         except Invalid as problem:
             return _page(given, {one.field: one.message for one in problem.fields}, 422)
         if isinstance(outcome, CodeTaken):

@@ -15,8 +15,12 @@ class Place(NamedTuple):
 
 PLACES: tuple[Place, ...] = (
     Place("dashboard.overview.overview", "Overview", ""),
+    Place("dashboard.links.links_", "Links", "links:read"),
     Place("dashboard.statistics.statistics", "Statistics", "stats:read"),
+    Place("dashboard.tags.tags_", "Tags", "links:read"),
     Place("dashboard.orphans.orphans", "Unknown codes", "stats:read"),
+    Place("dashboard.keys.keys", "Keys", "admin"),
+    Place("dashboard.status.status", "Status", "links:read"),
 )
 
 

@@ -90,6 +90,11 @@ class Reports:
         more |= {"report": report, "wrong": wrong, "given": asked, "change": words.change}
         return page(template, status, **more)
 
+    @property
+    def site_zone(self) -> ZoneInfo:
+        """Whose days statistics keep."""
+        return self._cells.zone
+
     def zone(self) -> ZoneInfo:
         """The zone that the page's times are in: the one asked for, or the visitor's own."""
         try:

@@ -44,7 +44,7 @@ def tag(desk: Desk, reports: Reports, tags: Tags, stats: Stats) -> Blueprint:
     """Clicks of links while they had a tag."""
     views = Blueprint("tag", __name__)
 
-    @views.get("/tags/<tag>")
+    @views.get("/tags/<path:tag>")
     @desk.needs("stats:read")
     def tag(tag: str) -> Response:
         name = bodies.tag(tag, "tag")
