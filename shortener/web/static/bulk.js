@@ -21,7 +21,7 @@ async function send(part) {
   for (let pause = 500; ; pause = Math.min(2 * pause, 8000)) {
     let answer;
     try {
-      answer = await fetch(form.action, { method: "POST", body });
+      answer = await fetch(location.href, { method: "POST", body });
     } catch { /* the network: try again */ }
     if (answer?.ok) return answer.json();
     if (answer && answer.status < 500 && answer.status !== 429) throw new Error(`status ${answer.status}`);
