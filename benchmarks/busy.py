@@ -1,7 +1,7 @@
 """What redirects wait while others read lists and statistics without pause.
 
 2,000 redirects a second over 64 connections, first alone and then beside eight clients that ask
-the API one question after the other: Flask's threads share the interpreter with the event loop.
+the API one question after the other, which Flask answers in processes beside the event loops.
 """
 
 import argparse

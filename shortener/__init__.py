@@ -32,14 +32,18 @@ row 3  site         what is fixed at the first start      link       what a link
        qr           short URLs as QR codes                pulse      what is clicked just now
        applying     the script of the tally
 row 4  web/         everything that knows HTTP
-row 5  app          wires it all on one screen
+row 5  app          wires Flask on one screen            front      wires the event loop
+       kit          what each of the two has
 row 6  embedded     the private Redis                     server     gunicorn and its worker
+       office       Flask, beside each worker
        supervisor   starts and watches them               client     calls to a server
        cli/         the `shortener` command
 
 Follow one redirect: `web/edge.py` reads the request, `web/records.py` remembers links and reads the
 others together, `link.py` knows the record, `redirects.py` decides, `journal.py` writes the click
 down; then the answer goes out.  `web/protocol.py` does the same for most requests with less ado.
+Everything else goes through `web/bridge.py` and `web/office.py` to the process of `office.py`,
+whose threads (`web/clerks.py`) run the Flask application of `app.py`.
 """
 
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
-"""The wiring: settings in, an application out.
+"""The wiring: settings in, the Flask application out.
 
-`create_app` makes the Flask application, which serves the whole product under any WSGI host:
-`gunicorn 'shortener.app:create_app()'`.  `create_edge` puts the event loop in front of it.
+It serves the whole product under any WSGI host: `gunicorn 'shortener.app:create_app()'`.  Ours have
+the event loop in front of it (`front.py`).
 """
 
 import functools
@@ -10,13 +10,11 @@ from collections.abc import Callable
 import redis
 from flask import Flask
 
-from shortener import connections, counting, data_dir, gauges, keys, site, targets, tracked
-from shortener.access_log import AccessLog
+from shortener import connections, counting, kit, site
 from shortener.accounts import Accounts
 from shortener.catalogue import Catalogue
 from shortener.codes import Codes
 from shortener.config import Settings
-from shortener.gauges import Counters
 from shortener.health import Health
 from shortener.journal import Journal
 from shortener.limits import Limits
@@ -31,27 +29,10 @@ from shortener.transfer import Transfer
 from shortener.web import api, dashboard, docs, headers, operations, pages, preview, problems
 from shortener.web import redirect as redirects
 from shortener.web.domains import Domains
-from shortener.web.edge import Edge
 from shortener.web.lookup import Lookup
 from shortener.web.meter import Meter
 from shortener.web.passwords import Passwords
-from shortener.web.records import Records
-from shortener.web.turn import plain_rest
 from shortener.web.visitor import behind_proxies
-
-
-def create_journal(settings: Settings, counters: Counters) -> Journal:
-    """The click journal of this process."""
-    host = data_dir.prepare(settings.data_dir)
-    limit = settings.journal_limit << 20
-    return Journal(settings.data_dir / "journal", host, settings.journal_sync, limit, counters)
-
-
-def create_meter(settings: Settings) -> Meter:
-    """What counts, and logs if that is wanted, the answers of this process."""
-    counters = Counters(gauges.directory(settings.data_dir))
-    log = AccessLog(settings.access_log) if settings.access_log else None
-    return Meter(counters, log, settings.trusted_proxies)
 
 
 def create_app(
@@ -62,12 +43,12 @@ def create_app(
     Raises `ConfigError` for settings that are wrong or contradict the stored data.
     """
     settings = settings or Settings.load()
-    meter = meter or create_meter(settings)
+    meter = meter or kit.meter(settings)
     counters = meter.counters
-    journal = journal or create_journal(settings, counters)
+    journal = journal or kit.journal(settings, counters)
     store = connections.sync(settings.redis_url)
     links = Links(store)
-    domains = _domains(settings)
+    domains = kit.domains(settings)
     limits = Limits(store, counters, settings.rate_limit)
     lookup = Lookup(links, domains, limits, settings.case_sensitive)
     reserved: set[str] = set()
@@ -138,32 +119,6 @@ def _parts(
         settings,
         reserved,
     )
-
-
-def create_edge(settings: Settings) -> Edge:
-    """The ASGI application: redirects on the event loop, Flask behind it."""
-    meter = create_meter(settings)
-    journal = create_journal(settings, meter.counters)
-    flask = create_app(settings, journal, meter)
-    connect = functools.partial(tracked.connect, settings.redis_url, keys.LINKS)
-    records = Records(connect, plain_rest, settings.link_cache << 20, meter.counters)
-    domains = _domains(settings)
-    return Edge(
-        flask,
-        records,
-        journal,
-        domains,
-        settings.case_sensitive,
-        settings.trusted_proxies,
-        meter,
-        connections.sync(settings.redis_url),
-        settings.believed_country_header,
-    )
-
-
-def _domains(settings: Settings) -> Domains:
-    default, *others = map(targets.canonical_host, (settings.domain, *settings.domains))
-    return Domains(default, frozenset(others) - {default}, settings.case_sensitive)
 
 
 def _settled(store: redis.Redis, settings: Settings) -> Callable[[], site.Site]:

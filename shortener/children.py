@@ -21,10 +21,13 @@ def start(
     environ: Mapping[str, str],
     descriptors: Sequence[int] = (),
     output: int | None = None,
+    dies_by_itself: bool = False,
 ) -> "subprocess.Popen[bytes]":
     """Start a process of its own session that gets SIGTERM when we are gone.
 
-    `descriptors` stay open in it; `output` is one that it writes to, instead of ours.
+    `descriptors` stay open in it; `output` is one that it writes to, instead of ours.  A child that
+    `dies_by_itself` calls `dying_with_parent` as its first act: then nothing of ours runs between
+    fork and start, as it must not in a process with threads and an event loop.
     """
     return subprocess.Popen(
         command,
@@ -34,7 +37,8 @@ def start(
         start_new_session=True,
         stdout=output,
         stderr=output,
-        preexec_fn=dying_with_parent(),  # one system call, looked up before the fork
+        # one system call, looked up before the fork
+        preexec_fn=None if dies_by_itself else dying_with_parent(),
     )
 
 
@@ -49,12 +53,12 @@ def stop(process: "subprocess.Popen[bytes]", patience: float) -> None:
         process.wait()
 
 
-def dying_with_parent() -> Callable[[], None]:
-    """What a child calls to be told (SIGTERM) when its parent is gone."""
+def dying_with_parent(how: signal.Signals = signal.SIGTERM) -> Callable[[], None]:
+    """What a child calls to be sent a signal when its parent is gone."""
     if sys.platform != "linux":
         return lambda: None
     prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+    return lambda: prctl(_PR_SET_PDEATHSIG, int(how))
 
 
 def step_back(by: int) -> None:

@@ -166,6 +166,12 @@ class StoreAway(Problem):
     retry_after = 1
 
 
+class Unavailable(Problem):
+    slug, status, title = "unavailable", 503, "Not available at the moment"
+    meaning = "What answers this is being started anew; what was asked for may have been done."
+    retry_after = 1
+
+
 class Internal(Problem):
     slug, status, title = "internal", 500, "Internal error"
     meaning = "Something went wrong on our side; the log says what."

@@ -18,13 +18,13 @@ from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
 from shortener import children
-from shortener.app import create_edge
 from shortener.config import ConfigError, Settings
+from shortener.front import create_edge
 from shortener.web.edge import Edge
 from shortener.web.patience import KEEP_ALIVE
 from shortener.web.protocol import RedirectProtocol
 
-SWITCH_INTERVAL = 0.0002  # seconds that Flask's threads may hold up the event loop, each time
+SWITCH_INTERVAL = 0.0002  # seconds that the threads of journal and log may hold up the event loop
 MOST_WORKERS = 8  # unless more are asked for: a container may see more processors than it has
 DRAIN = 8  # seconds that requests may go on after a stop
 

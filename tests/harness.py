@@ -157,7 +157,7 @@ class Server:
     @property
     def http(self) -> httpx.Client:
         """A client that follows nothing and sends no key."""
-        if self._plain is None:
+        if self._plain is None or self._plain.is_closed:
             self._plain = self.client()
         return self._plain
 

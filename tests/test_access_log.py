@@ -19,12 +19,16 @@ def lines(file: Path) -> list[dict[str, Any]]:
 
 
 def logged(file: Path, count: int) -> list[dict[str, Any]]:
-    """The first so many lines, without those of the launcher's own look at the health."""
+    """The first so many lines, without those of the launcher's own look at the health.
+
+    The event loop and Flask write theirs on their own, so they are put in the order of time.
+    """
 
     def read() -> list[dict[str, Any]]:
         return [line for line in lines(file) if line["kind"] != "operations"]
 
-    return eventually(read, lambda found: len(found) >= count)[:count]
+    found = eventually(read, lambda found: len(found) >= count)
+    return sorted(found, key=lambda line: line["time"])[:count]
 
 
 def test_every_answer_is_a_line(new_server: NewServer, tmp_path: Path) -> None:

@@ -48,8 +48,8 @@ ROWS = [
         "qr",
     },
     {"web"},
-    {"app"},
-    {"embedded", "server", "supervisor", "client", "cli", "__main__"},
+    {"app", "front", "kit"},
+    {"office", "embedded", "server", "supervisor", "client", "cli", "__main__"},
 ]
 WITHIN_ROW = {  # the few steps sideways, each with the direction it has
     "config": {"values"},
@@ -76,6 +76,8 @@ WITHIN_ROW = {  # the few steps sideways, each with the direction it has
     "aggregator": {"tally", "increments", "pieces", "salts", "pulse"},
     "pieces": {"increments", "tally"},
     "counting": {"aggregator", "tally", "increments", "pieces", "salts", "pulse"},
+    "app": {"kit"},
+    "front": {"kit"},
     "supervisor": {"embedded"},
     "cli": {"client", "supervisor", "embedded"},
     "__main__": {"cli"},

@@ -20,7 +20,7 @@ from shortener.errors import Invalid, Problem
 from shortener.web.api.described import Description, Reply, description_of
 from shortener.web.api.kinds import REFERENCE
 from shortener.web.api.parameters import CHALLENGE, PATH, RATE_LIMIT, RETRY_AFTER, Parameter
-from shortener.web.problems import ProblemBody, problem_body, type_of
+from shortener.web.shape import ProblemBody, problem_body, type_of
 
 LIMITED = ".limited"  # ends the name of an answer that tells how a limit stands
 JSON, PROBLEM = "application/json", "application/problem+json"

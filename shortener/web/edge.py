@@ -1,4 +1,4 @@
-"""The edge: the event loop answers plain redirects, Flask everything else.
+"""The edge: the event loop answers plain redirects, Flask everything else, in the office.
 
 A redirect is: look the code up (remembered, or read together with whoever asks in the same turn),
 decide, write the click down, answer.  In that order: what was answered is in the journal.  Whatever
@@ -13,7 +13,6 @@ import asyncio
 import time
 from typing import Any
 from urllib.parse import unquote
-from wsgiref.types import WSGIApplication
 
 import redis
 
@@ -22,29 +21,30 @@ from shortener.errors import LinkExpired, LinkNotFound, Problem
 from shortener.journal import Click, Journal
 from shortener.link import Link
 from shortener.redirects import Gated, Redirect, decide
-from shortener.web.bridge import Bridge, Receive, Scope, Send
+from shortener.web.bridge import Bridge, Receive, Send
 from shortener.web.domains import Domains
+from shortener.web.handed import LOOKUP, Scope
+from shortener.web.headers import FOR_REDIRECTS
 from shortener.web.live import PATH as LIVE
 from shortener.web.live import Live
-from shortener.web.lookup import LOOKUP
 from shortener.web.memory import Remembered
 from shortener.web.meter import Meter, Request
+from shortener.web.office import Office
 from shortener.web.patience import Patience
 from shortener.web.records import Found, Records
-from shortener.web.redirect import HEADERS
 from shortener.web.turn import Turn
 from shortener.web.visitor import Headers, click, host, is_counted, read_headers
 
-_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+_HEADERS = [(name.lower().encode(), value.encode()) for name, value in FOR_REDIRECTS.items()]
 _EMPTY = {"type": "http.response.body", "body": b""}
 
 
 class Edge:
-    """The ASGI application in front of `flask`, and what its connections share."""
+    """The ASGI application in front of the `office`, and what its connections share."""
 
     def __init__(
         self,
-        flask: WSGIApplication,
+        office: Office,
         records: Records,
         journal: Journal,
         domains: Domains,
@@ -54,7 +54,7 @@ class Edge:
         store: redis.Redis,
         country_header: bytes = b"",
     ) -> None:
-        self._bridge = Bridge(flask)
+        self._bridge = Bridge(office, meter, self.request)
         self._journal, self._domains = journal, domains
         self._case_sensitive, self._country_header = case_sensitive, country_header
         self.records, self.trusted_proxies = records, trusted_proxies
@@ -169,17 +169,18 @@ class Edge:
         """The lifespan protocol: on the way out, what was written is forced to the disk."""
         await receive()
         self.records.open()
+        self._bridge.open()
         loop = asyncio.get_running_loop()
         watch = loop.create_task(self.patience.watch())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         watch.cancel()
         self.records.close()
+        await self._bridge.close()
         await loop.run_in_executor(None, self._close)
         await send({"type": "lifespan.shutdown.complete"})
 
     def _close(self) -> None:
-        self._bridge.close()
         self._journal.close()
         self.meter.close()
 

@@ -1,10 +1,14 @@
 """Headers that protect people and keep crawlers off.
 
 All that is ours to show carries them: pages, files, answers of the API.  A redirect is not, and has
-only what it needs.  HTTPS is ended by the proxy in front, and so are its rules (HSTS).
+only what it needs (`FOR_REDIRECTS`).  HTTPS is ended by the proxy in front, and so are its rules
+(HSTS).
 """
 
-from flask import Flask, Response
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
 
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -23,13 +27,18 @@ FOR_ALL = {
     "X-Frame-Options": "DENY",  # for browsers that do not know frame-ancestors
     "X-Robots-Tag": "noindex, nofollow",
 }
+FOR_REDIRECTS = {  # beside where it leads
+    "Cache-Control": "private, no-store",  # a cached redirect is a click nobody sees
+    "X-Robots-Tag": "noindex",  # what it leads to is for search engines, not the way there
+    "Content-Length": "0",
+}
 
 
-def dress(app: Flask) -> None:
+def dress(app: "Flask") -> None:
     """Put them on every answer of `app`; what a view has set itself stays."""
 
     @app.after_request
-    def protect(response: Response) -> Response:
+    def protect(response: "Response") -> "Response":
         if response.allow:
             response.headers["Allow"] = ", ".join(sorted(response.allow))
         response.headers.pop("Date", None)  # the server in front says it, once

@@ -12,7 +12,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from shortener.errors import BadRequest, HeadTooLarge, Problem
-from shortener.web.problems import problem_body
+from shortener.web.shape import problem_body
 
 MAX_HEAD = 64 * 1024  # bytes of a request line and its headers
 MAX_HEADERS = 100

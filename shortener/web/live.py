@@ -18,11 +18,11 @@ import redis
 
 from shortener import connections, keys
 from shortener.pulse import together
-from shortener.web.bridge import Bridge, Message, Receive, Scope, Send
+from shortener.web.bridge import Bridge, Message, Receive, Send
 from shortener.web.domains import Domains
+from shortener.web.handed import ROOM, Scope
 
 PATH = "/api/v1/live"
-ROOM = "shortener.room"  # in the WSGI environment: whether there is room for one more listener
 MAX_LISTENERS = 1_000  # of a worker
 MAX_SECONDS = 600.0
 BEAT = 1.0  # seconds between two events

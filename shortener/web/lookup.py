@@ -10,10 +10,9 @@ from shortener.limits import Limits
 from shortener.link import Link
 from shortener.links import Links
 from shortener.web.domains import Domains
+from shortener.web.handed import LOOKUP
 from shortener.web.limited import refused
 from shortener.web.visitor import network
-
-LOOKUP = "shortener.lookup"  # in the WSGI environment: what the edge found
 
 
 class Lookup:

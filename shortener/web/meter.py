@@ -61,18 +61,28 @@ class Meter:
             took = (now - began) // 1000
             observe(REDIRECT_LATENCY, took)
             if request is not None:
-                self._log_redirect(status, took, request)
+                self._log_request("redirect", status, 0, took, request)
         for status, count in statuses.items():
             self.counters.add(_REDIRECTS[status], count)
         if hits:
             self.counters.add(CACHE_HITS, hits)
 
-    def _log_redirect(self, status: int, took: int, request: Request) -> None:
+    def stood_in(
+        self, path: str, status: int, size: int, began: int, request: Request | None
+    ) -> None:
+        """The event loop has answered what is Flask's to answer, begun at a `perf_counter_ns`."""
+        kind = kind_of(path)
+        self.counters.count(kind, status)
+        if request is not None:
+            took = (time.perf_counter_ns() - began) // 1000
+            self._log_request(kind, status, size, took, request)
+
+    def _log_request(self, kind: str, status: int, size: int, took: int, request: Request) -> None:
         if self._log is not None:
             method, path, headers, peer = request
             who = "" if is_private(headers) else address(headers, peer, self._trusted_proxies)
             text = path.decode("latin-1")
-            answered = Answered(time.time(), "redirect", method, text, status, 0, took, who)
+            answered = Answered(time.time(), kind, method, text, status, size, took, who)
             self._log.add(answered)
 
     def around(self, application: WSGIApplication) -> WSGIApplication:

@@ -1,42 +1,20 @@
-"""One shape for every error: problem+json (RFC 9457) for clients, a page for people.
-
-`type` is the error's place in the table at `/-/errors`, relative to this server.
+"""Every error of Flask's is rendered here: problem+json (`web/shape.py`) for clients, a page for
+people.
 """
 
 import logging
-from typing import Annotated
 
 import msgspec
 from flask import Flask, Response, render_template, request
-from msgspec import UNSET, Meta, Struct, UnsetType
 from werkzeug.exceptions import HTTPException
 
 from shortener import connections, errors
-from shortener.errors import FieldError, Problem
+from shortener.errors import Problem
 from shortener.gauges import REDIS_ERRORS, Counters
-
-PROBLEM = "shortener.problem"  # in the WSGI environment
+from shortener.web.handed import PROBLEM
+from shortener.web.shape import ProblemBody, problem_body
 
 log = logging.getLogger(__name__)
-
-
-class ProblemBody(Struct, frozen=True):
-    """What went wrong (RFC 9457, section 3.1)."""
-
-    type: Annotated[
-        str,
-        Meta(
-            description="Which problem it is: its place in the table at `/-/errors`.",
-            extra_json_schema={"format": "uri-reference"},
-        ),
-    ]
-    title: Annotated[str, Meta(description="The problem in a few words, always the same ones.")]
-    status: Annotated[int, Meta(description="The HTTP status.")]
-    detail: Annotated[str, Meta(description="What went wrong this time.")]
-    errors: Annotated[
-        tuple[FieldError, ...] | UnsetType,
-        Meta(description="Each field of the body or the query that is wrong."),
-    ] = UNSET
 
 
 _BY_STATUS: dict[int, type[Problem]] = {
@@ -87,22 +65,6 @@ def _wants_page() -> bool:
         return False
     offered = ["application/problem+json", "application/json", "text/html"]
     return request.accept_mimetypes.best_match(offered) == "text/html"
-
-
-def type_of(problem: Problem | type[Problem]) -> str:
-    """The URI that tells one kind of problem from another."""
-    return f"/-/errors#{problem.slug}"
-
-
-def problem_body(problem: Problem) -> ProblemBody:
-    """A problem as JSON says it."""
-    return ProblemBody(
-        type=type_of(problem),
-        title=problem.title,
-        status=problem.status,
-        detail=problem.detail,
-        errors=problem.fields or UNSET,
-    )
 
 
 def _json(body: ProblemBody) -> Response:

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from shortener.errors import Problem
 from shortener.redirects import Gated
 from shortener.web.connection import Connection
-from shortener.web.lookup import LOOKUP
+from shortener.web.handed import LOOKUP
 from shortener.web.meter import Request
 from shortener.web.records import Found
 from shortener.web.turn import rest

@@ -23,17 +23,12 @@ from shortener.journal import Journal
 from shortener.link import Link
 from shortener.links import Links
 from shortener.redirects import Gated, Redirect, decide, lead, over
-from shortener.web.headers import POLICY
+from shortener.web.headers import FOR_REDIRECTS, POLICY
 from shortener.web.lookup import Lookup
 from shortener.web.passwords import Passwords
 from shortener.web.visitor import Headers, click, is_ahead, is_counted
 
 MAX_ORPHANS = 100  # visits to unknown codes counted a second
-HEADERS = {  # of every redirect, beside where it leads
-    "Cache-Control": "private, no-store",  # a cached redirect is a click nobody sees
-    "X-Robots-Tag": "noindex",  # what it leads to is for search engines, not the way there
-    "Content-Length": "0",
-}
 
 
 def blueprint(
@@ -167,6 +162,6 @@ def _answer(redirect: Redirect, with_location: bool = True) -> Response:
     response.headers.clear()
     if with_location:
         response.headers["Location"] = redirect.location
-    response.headers.update(HEADERS)
+    response.headers.update(FOR_REDIRECTS)
     response.autocorrect_location_header = False
     return response

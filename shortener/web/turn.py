@@ -12,10 +12,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from shortener.journal import Click, Journal
 from shortener.link import Link
+from shortener.web.headers import FOR_REDIRECTS
 from shortener.web.meter import Meter, Redirected
-from shortener.web.redirect import HEADERS
 
-_HEADERS = "".join(f"{name.lower()}: {value}\r\n" for name, value in HEADERS.items())
+_HEADERS = "".join(f"{name.lower()}: {value}\r\n" for name, value in FOR_REDIRECTS.items())
 
 
 class Answerable(Protocol):

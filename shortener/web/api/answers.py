@@ -16,7 +16,7 @@ from shortener.mint import Made
 from shortener.stats import Stats, Totals, link_subject
 from shortener.web.api import kinds
 from shortener.web.domains import Domains
-from shortener.web.problems import ProblemBody
+from shortener.web.shape import ProblemBody
 
 
 class LinkAnswer(Struct, frozen=True):

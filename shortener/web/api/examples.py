@@ -27,7 +27,7 @@ from shortener.web.api.answers import (
     TagList,
 )
 from shortener.web.api.carried import ExportedLink, ExportPage, ExportRecord, SiteRecord
-from shortener.web.problems import problem_body
+from shortener.web.shape import problem_body
 
 _URL = "https://www.arabnews.com/node/2584871/saudi-arabia"
 _MADE = "2026-11-24T02:08:45Z"

@@ -32,7 +32,7 @@ from shortener.web.api.parameters import (
 )
 from shortener.web.api.wishes import Wishes
 from shortener.web.domains import Domains
-from shortener.web.problems import problem_body
+from shortener.web.shape import problem_body
 
 MADE = (LOCATION, ETAG, *RATE_LIMIT)  # headers of the answer to a link that was made
 

@@ -5,7 +5,7 @@ from flask import Blueprint, Response, request
 from shortener.errors import NoStream, TooManyListeners
 from shortener.web.api.access import Access
 from shortener.web.api.described import Reply, described
-from shortener.web.live import ROOM
+from shortener.web.handed import ROOM
 
 
 def blueprint(access: Access) -> Blueprint:

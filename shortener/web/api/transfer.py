@@ -17,7 +17,7 @@ from shortener.web.api.access import Access, account, reply
 from shortener.web.api.answers import ImportFault, ImportResult, time_text
 from shortener.web.api.described import Reply, described
 from shortener.web.api.wishes import Wishes
-from shortener.web.problems import problem_body
+from shortener.web.shape import problem_body
 
 MAX_RECORDS = 1_000  # of one call
 MAX_ANSWER = 4 * 1024 * 1024  # bytes; a page ends with the link that passes it
