@@ -2,13 +2,14 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+AXE := 4.14.1
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench lock clean
+.PHONY: help serve test test-browser screenshots check bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv/runtime ## set everything up and run the service
 	@exec $(BIN)/shortener serve
@@ -20,6 +21,12 @@ check: .venv/development ## formatting, lint, types
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy --no-error-summary --strict shortener benchmarks
+
+test-browser: .venv/development .browser/axe.min.js ## the dashboard in the system's Chromium, and axe-core on every page
+	@$(BIN)/python -m pytest -o python_files='check_*.py' tests/browser
+
+screenshots: .venv/development ## pictures of every page, into screenshots/
+	@$(BIN)/python -m tests.browser.screenshots
 
 bench: .venv/development ## redirects against nginx, nginx + Lua + Redis and plain Flask; and the rest
 	@$(BIN)/python -m benchmarks --json bench-results/redirects.json --plot bench-results/redirects.svg
@@ -37,7 +44,7 @@ lock: .venv/development ## write requirements*.lock anew from pyproject.toml
 	@$(call compile,--group build --group dev,requirements-dev.lock)
 
 clean: ## remove what the other targets made, but no data
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis bench-results
+	rm -rf .venv .browser .pytest_cache .mypy_cache .ruff_cache .hypothesis bench-results screenshots
 
 compile = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock" pyproject.toml $(1) -o $(2)
@@ -59,3 +66,8 @@ endif
 	@echo "installing what requirements-dev.lock names into .venv" >&2
 	@$(install) --require-hashes -r requirements-dev.lock
 	@touch $@
+
+.browser/axe.min.js:
+	@echo "installing axe-core into .browser" >&2
+	@npm install --silent --no-save --no-audit --no-fund --prefix .browser axe-core@$(AXE)
+	@cp .browser/node_modules/axe-core/axe.min.js $@

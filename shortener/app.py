@@ -50,6 +50,7 @@ def create_app(
     links = Links(store)
     domains = kit.domains(settings)
     limits = Limits(store, counters, settings.rate_limit)
+    health = Health(store, settings, counters)
     lookup = Lookup(links, domains, limits, settings.case_sensitive)
     reserved: set[str] = set()
 
@@ -62,7 +63,7 @@ def create_app(
     app.register_blueprint(pages.blueprint(settings))
     app.register_blueprint(
         operations.blueprint(
-            Health(store, settings, counters).checks,
+            health.checks,
             Metrics(counters, store, settings.data_dir, settings.journal_limit << 20),
         )
     )
@@ -71,7 +72,9 @@ def create_app(
     parts = _parts(store, limits, settings, domains, reserved, settled)
     app.register_blueprint(api.blueprint(parts))
     app.register_blueprint(
-        dashboard.blueprint(parts, Sessions(store, parts.accounts), lambda: settled().secret)
+        dashboard.blueprint(
+            parts, Sessions(store, parts.accounts), lambda: settled().secret, health.checks
+        )
     )
     app.register_blueprint(
         redirects.blueprint(

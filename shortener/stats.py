@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import redis
 
 from shortener import keys
-from shortener.cells import Cells
+from shortener.cells import PEOPLE, Cells, day_field, days
 from shortener.errors import Invalid
 from shortener.horizon import Horizon
 from shortener.intervals import INTERVALS, midnight, starts
@@ -113,18 +113,32 @@ class Stats:
         place = (subject.bucket, subject.name)
         series = Series([*edges, question.end], horizon, *place)
         first, end = horizon.labelled(question.start, question.end)
-        days = Series(
+        whole = Series(
             [midnight(first, self._cells.zone), midnight(end, self._cells.zone)], horizon, *place
         )
         labels = Labels(first, end, horizon, *place)
-        names = {*series.keys, *days.keys, *(labels.keys if question.dimensions else ())}
+        names = {*series.keys, *whole.keys, *(labels.keys if question.dimensions else ())}
         hashes = self._hashes(names)
-        (counts,) = days.sums(hashes)
+        (counts,) = whole.sums(hashes)
         by = {}
         if question.dimensions:
             by = labels.count(hashes, counts.clicks, question.dimensions)
         answered = list(zip(edges, series.sums(hashes), strict=True))
-        return Answer(question, answered, Breakdown(days.start, days.end, counts.clicks, by))
+        return Answer(question, answered, Breakdown(whole.start, whole.end, counts.clicks, by))
+
+    def daily(self, subjects: Sequence[Subject], span: int, now: datetime) -> list[list[int]]:
+        """Clicks of people on each of the last `span` days with today, as far as days are kept, of
+        each subject in the order asked."""
+        today = now.astimezone(self._cells.zone).date()
+        years: dict[int, list[int]] = {}
+        for day in days(today - timedelta(days=span - 1), today):
+            years.setdefault(day.year, []).append(day_field(day) + PEOPLE)
+        pipeline = self._store.pipeline(transaction=False)
+        for subject in subjects:
+            for year, fields in years.items():
+                pipeline.hmget(keys.days(subject.bucket, subject.name, year), fields)
+        answers = iter(cast("list[list[bytes | None]]", pipeline.execute()))
+        return [[int(count or 0) for _ in years for count in next(answers)] for _ in subjects]
 
     def _hashes(self, names: Iterable[str]) -> dict[str, dict[bytes, bytes]]:
         ordered = list(names)

@@ -14,12 +14,12 @@ class Person:
     def __init__(self, server: Server, key: str | None = None) -> None:
         self.http = server.client(Accept="text/html")
         self.answer = self.http.post("/-/sign-in", data={"key": key or server.key})
-        for cookie in self.http.cookies.jar:
-            cookie.secure = False  # what a proxy that ends TLS leaves of it
+        self._take_in()
 
     def see(self, path: str, status: int = 200) -> str:
         """A page."""
         answer = self.http.get(path)
+        self._take_in()
         assert answer.status_code == status, answer.text
         return answer.text
 
@@ -27,4 +27,12 @@ class Person:
         """Send a form to `path`, with the token that `page` (by default the overview) shows."""
         found = re.search(r'name="form_token" value="([^"]+)"', self.see(page or "/-/"))
         assert found is not None
-        return self.http.post(path, data={"form_token": html.unescape(found[1])} | fields)
+        token = {"form_token": html.unescape(found[1])}
+        answer = self.http.post(path, data=token | fields)
+        self._take_in()
+        return answer
+
+    def _take_in(self) -> None:
+        """Cookies for HTTPS, as a proxy that ends it leaves them to us."""
+        for cookie in self.http.cookies.jar:
+            cookie.secure = False

@@ -25,8 +25,7 @@ from shortener.web.bridge import Bridge, Receive, Send
 from shortener.web.domains import Domains
 from shortener.web.handed import LOOKUP, Scope
 from shortener.web.headers import FOR_REDIRECTS
-from shortener.web.live import PATH as LIVE
-from shortener.web.live import Live
+from shortener.web.live import PATHS, Live
 from shortener.web.memory import Remembered
 from shortener.web.meter import Meter, Request
 from shortener.web.office import Office
@@ -63,7 +62,7 @@ class Edge:
         self._live_events = Live(self._bridge, store, domains, lambda: self.patience.leaving)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (scope["path"], scope["method"]) == (LIVE, "GET"):
+        if scope["type"] == "http" and scope["path"] in PATHS and scope["method"] == "GET":
             await self._live_events(scope, receive, send)
         elif scope["type"] == "http":
             await self._follow(scope, receive, send)

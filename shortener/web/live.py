@@ -1,10 +1,10 @@
-"""Live events: `GET /api/v1/live`, a stream (server-sent events) of what is being clicked.
+"""Live events: a stream (server-sent events) of what is being clicked.
 
-The event loop serves it: Flask only says whether the key may listen (`web/api/live.py`).  Whoever
-listens on a worker shares one subscription, a thread that lives as long as anybody listens, and one
-event a second, made once for all.  A listener who reads too slowly misses events, and nothing waits
-for it.  A stream ends after `MAX_SECONDS`, when its key may have been revoked, and when the server
-stops; the browser connects again by itself.
+The event loop serves it: Flask only says whether one may listen, with a key (`web/api/live.py`) or
+signed in (`web/dashboard/overview.py`).  Whoever listens on a worker shares one subscription, a
+thread that lives as long as anybody listens, and one event a second, made once for all.  A listener
+who reads too slowly misses events, and nothing waits for it.  A stream ends after `MAX_SECONDS`,
+when its key may have been revoked, and when the server stops; the browser connects again by itself.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from shortener.web.bridge import Bridge, Message, Receive, Send
 from shortener.web.domains import Domains
 from shortener.web.handed import ROOM, Scope
 
-PATH = "/api/v1/live"
+PATHS = ("/api/v1/live", "/-/live")  # for a key, and for who is signed in
 MAX_LISTENERS = 1_000  # of a worker
 MAX_SECONDS = 600.0
 BEAT = 1.0  # seconds between two events

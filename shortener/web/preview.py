@@ -82,7 +82,7 @@ def blueprint(links: Links, lookup: Lookup, settings: Settings) -> Blueprint:
                 destination=None if facts.url is None else targets.host(facts.url),
                 made=_date(link.created),
                 ends=None if link.expires is None else _date(link.expires),
-                picture=_picture(facts.short_url),
+                picture=picture(facts.short_url),
             )
         )
 
@@ -103,7 +103,7 @@ def _json(facts: Facts) -> Response:
     return Response(msgspec.json.encode(facts), mimetype="application/json")
 
 
-def _picture(short_url: str) -> str:
+def picture(short_url: str) -> str:
     """The short URL as a QR code, in a `data:` URL."""
     picture = qr.svg(short_url, qr.Style(size=192)).strip()
     return f"data:image/svg+xml,{quote(picture, safe=',=:/')}"

@@ -24,10 +24,15 @@ def blueprint(access: Access) -> Blueprint:
         A stream of server-sent events, at most one a second: how many clicks of people there were,
         of which links, from which countries and referrers. It ends after ten minutes: connect anew.
         """
-        if ROOM not in request.environ:
-            raise NoStream
-        if not request.environ[ROOM]:
-            raise TooManyListeners
-        return Response(status=204)  # which tells the event loop to begin
+        return admit()
 
     return views
+
+
+def admit() -> Response:
+    """Tell the event loop to begin.  Raises `NoStream`, `TooManyListeners`."""
+    if ROOM not in request.environ:
+        raise NoStream
+    if not request.environ[ROOM]:
+        raise TooManyListeners
+    return Response(status=204)

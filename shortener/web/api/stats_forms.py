@@ -171,10 +171,10 @@ def csv(found: Answer, wanted: Asked) -> str:
     else:
         rows.writerow([wanted.column, "clicks"])
         for label, clicks in _cut(found.by.labels[wanted.column], wanted.limit):
-            rows.writerow([_plain(label or ""), clicks])
+            rows.writerow([plain(label or ""), clicks])
     return text.getvalue()
 
 
-def _plain(label: str) -> str:
+def plain(label: str) -> str:
     """A label that no spreadsheet takes for a formula."""
     return f"'{label}" if label.startswith(_FORMULA) else label

@@ -13,9 +13,8 @@ from functools import wraps
 from typing import Any, ParamSpec
 from urllib.parse import quote, urlsplit
 
-from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, g, render_template, request, url_for
 from itsdangerous import BadSignature, URLSafeSerializer
-from werkzeug.wrappers import Response as AnyResponse
 
 from shortener.errors import ForeignForm, Unauthorized
 from shortener.sessions import LASTS, Sessions
@@ -24,7 +23,7 @@ from shortener.web.dashboard import places
 from shortener.web.headers import POLICY
 
 P = ParamSpec("P")
-View = Callable[P, AnyResponse]
+View = Callable[P, Response]
 Secret = Callable[[], str]  # the key that signs cookies; asks the store the first time
 
 COOKIE = "shortener-session"
@@ -50,7 +49,7 @@ class Desk:
 
         def decorate(view: View[P]) -> View[P]:
             @wraps(view)
-            def guarded(*args: P.args, **kwargs: P.kwargs) -> AnyResponse:
+            def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
                 try:
                     g.session, g.account = self._signed_in()
                 except Unauthorized:
@@ -76,15 +75,16 @@ class Desk:
                 "account": account(),
                 "places": places.open_to(account()),
                 "form_token": self._form_token(),
-                "message": g.get("message", ""),
+                "message": g.message,
+                "secret": g.secret,
             }
 
         @views.before_request
         def read_message() -> None:
-            g.message = self._message()
+            g.message, g.secret = self._message()
 
         @views.after_request
-        def protect(response: AnyResponse) -> AnyResponse:
+        def protect(response: Response) -> Response:
             """The dashboard alone has scripts, its own ones, and nobody keeps its pages."""
             policy = f"{POLICY}; script-src 'self'; connect-src 'self'"
             response.headers.setdefault("Cache-Control", "private, no-store")
@@ -94,28 +94,31 @@ class Desk:
                     response.delete_cookie(MESSAGE, PATH)
             return response
 
-    def sign_in(self, key: str, to: str) -> AnyResponse:
+    def sign_in(self, key: str, to: str) -> Response:
         """Begin a session and go to `to`.  Raises `Unauthorized`, `TooManyTries`."""
         self.check_origin()
         now = int(time.time())
         self.access.authenticate(key, now)
-        response = redirect(to, 303)
+        response = see_other(to)
         token = self._sign(self._sessions.begin(key, now))
         self._set(response, COOKIE, token, LASTS)
         return response
 
-    def sign_out(self) -> AnyResponse:
+    def sign_out(self) -> Response:
         """End the session; the browser forgets it."""
         self._sessions.end(g.session)
-        response = redirect(url_for("dashboard.sign_in.sign_in"), 303)
+        response = see_other(url_for("dashboard.sign_in.sign_in"))
         response.delete_cookie(COOKIE, PATH)
         response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
-    def go(self, to: str, message: str) -> AnyResponse:
-        """Go on to a page that shows `message` once: what a form answers when it has done it."""
-        response = redirect(to, 303)
-        self._set(response, MESSAGE, self._serializer("message").dumps(message), 60)
+    def go(self, to: str, message: str, secret: str = "") -> Response:
+        """Go on to a page that shows `message`, and a new key's `secret`, once: what a form answers
+        when it has done it."""
+        response = see_other(to)
+        if message:
+            shown = self._serializer("message").dumps([message, secret])
+            self._set(response, MESSAGE, shown, 60)
         return response
 
     def check_origin(self) -> None:
@@ -136,12 +139,12 @@ class Desk:
             raise Unauthorized from None
         return token, self._sessions.account(token, int(time.time()))
 
-    def _to_sign_in(self) -> AnyResponse:
+    def _to_sign_in(self) -> Response:
         if request.method != "GET":
             raise Unauthorized("The session is over. Sign in again, and send the form once more.")
         address = request.full_path.rstrip("?")
         to = "" if address == "/-/" else f"?next={quote(address)}"
-        return redirect(url_for("dashboard.sign_in.sign_in") + to, 303)
+        return see_other(url_for("dashboard.sign_in.sign_in") + to)
 
     def _check_form(self) -> None:
         self.check_origin()
@@ -154,11 +157,13 @@ class Desk:
         token: str = self._serializer("form").dumps(g.session).rpartition(".")[2]
         return token
 
-    def _message(self) -> str:
+    def _message(self) -> tuple[str, str]:
+        cookie = request.cookies.get(MESSAGE)
         try:
-            return str(self._serializer("message").loads(request.cookies.get(MESSAGE, "")))
-        except BadSignature:
-            return ""
+            message, secret = self._serializer("message").loads(cookie) if cookie else ("", "")
+        except (BadSignature, ValueError, TypeError):
+            return "", ""
+        return message, secret
 
     def _sign(self, token: str) -> str:
         return str(self._serializer("session").dumps(token))
@@ -166,7 +171,7 @@ class Desk:
     def _serializer(self, use: str) -> URLSafeSerializer:
         return URLSafeSerializer(self._secret(), salt=f"shortener.{use}")
 
-    def _set(self, response: AnyResponse, name: str, value: str, age: int) -> None:
+    def _set(self, response: Response, name: str, value: str, age: int) -> None:
         response.set_cookie(
             name,
             value,
@@ -176,6 +181,11 @@ class Desk:
             httponly=True,
             samesite="Lax",
         )
+
+
+def see_other(address: str) -> Response:
+    """Go on to a page of ours."""
+    return Response(status=303, headers={"Location": address})
 
 
 def page(template: str, status: int = 200, **words: object) -> Response:

@@ -3,8 +3,7 @@
 Wrong keys are counted by address, together with those that the API is sent.
 """
 
-from flask import Blueprint, request, url_for
-from werkzeug.wrappers import Response
+from flask import Blueprint, Response, request, url_for
 
 from shortener.errors import Problem, TooManyTries, Unauthorized
 from shortener.web.dashboard.desk import Desk, page

@@ -1,0 +1,135 @@
+"""`/-/links/new` and `/-/links/{code}/edit`: every field of the API, as forms.
+
+What is wrong is said at its field, and what was typed stays.  A form for a new link carries a value
+that is used once: sent twice, it makes one link.  One for a change carries the version that it was
+made of: who changed the link meanwhile is not overruled without being seen.
+"""
+
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, request, url_for
+
+from shortener.errors import Changed, CodeTaken, Invalid, Problem
+from shortener.link import Link, version
+from shortener.links import Links
+from shortener.mint import Mint, Repetition
+from shortener.web.api import bodies
+from shortener.web.api.access import account
+from shortener.web.api.wishes import Wishes
+from shortener.web.dashboard import fields
+from shortener.web.dashboard.desk import Desk, page
+from shortener.web.dashboard.reports import Reports
+from shortener.web.domains import Domains
+
+
+def blueprint(
+    desk: Desk, reports: Reports, links: Links, mint: Mint, wishes: Wishes, domains: Domains
+) -> Blueprint:
+    """Make a link, change a link."""
+    views = Blueprint("forms", __name__)
+
+    @views.get("/links/new")
+    @desk.needs("links:write")
+    def new() -> Response:
+        return _form({name: value for name, value in request.args.items() if value}, {})
+
+    @views.post("/links/new")
+    @desk.needs("links:write")
+    @desk.access.limited
+    def create() -> Response:
+        given, now = dict(request.form.items()), int(time.time())
+        try:
+            body = fields.body(given, _zone(given), is_new=True)
+            wish = wishes.read(bodies.convert(body, bodies.NewLink), now)
+            outcome = mint.make([wish], account().id, now, repetition(given, body))[0]
+            if isinstance(outcome, Problem):
+                raise outcome
+        except Invalid as problem:
+            return _form(given, _faults(problem), problem.status)
+        except CodeTaken as problem:
+            return _form(given, {"code": "is taken by another link"}, problem.status)
+        link = outcome.link
+        to = url_for("dashboard.overview.overview", made=link.code, domain=link.domain)
+        return desk.go(to, "" if outcome.is_new else "This link was there already.")
+
+    @views.get("/links/<code>/edit")
+    @desk.needs("links:write")
+    def edit(code: str) -> Response:
+        link = _link(code)
+        return _form(fields.typed(link, reports.zone()), {}, link=link)
+
+    @views.post("/links/<code>/edit")
+    @desk.needs("links:write")
+    def change(code: str) -> Response:
+        given, now, link = dict(request.form.items()), int(time.time()), _link(code)
+        try:
+            body = fields.body(given, _zone(given), is_new=False)
+            changed = wishes.change(bodies.convert(body, bodies.LinkChange))
+            links.change(link.name, changed, now, given.get("version") or version(link))
+        except Invalid as problem:
+            return _form(given, _faults(problem), problem.status, link)
+        except Changed as problem:
+            current = _link(code)
+            return _form(given, {}, problem.status, current, _others(given, current))
+        to = url_for("dashboard.link.link", code=link.code, domain=link.domain)
+        return desk.go(to, "The link is changed.")
+
+    def _form(
+        given: Mapping[str, str],
+        wrong: dict[str, str],
+        status: int = 200,
+        link: Link | None = None,
+        others: dict[str, str] | None = None,
+    ) -> Response:
+        shown = [one for one in fields.FIELDS if link is None or not one.is_new_only]
+        return page(
+            "form.html",
+            status,
+            link=link,
+            given=given,
+            wrong=wrong,
+            others=others,
+            usual=[one for one in shown if one.name not in fields.ADVANCED],
+            advanced=[one for one in shown if one.name in fields.ADVANCED],
+            is_open=any(given.get(n) or n in wrong for n in fields.ADVANCED - {"redirect_status"})
+            or given.get("redirect_status", "302") != "302"
+            or (link is not None and link.password is not None),
+            labels={one.name: one.label for one in fields.FIELDS},
+            statuses=fields.STATUSES,
+            domains=[] if domains.only else sorted(domains.all),
+            zone=_zone(given).key,
+            once=given.get("once") or secrets.token_urlsafe(12),
+            version="" if link is None else version(link),
+        )
+
+    def _zone(given: Mapping[str, str]) -> ZoneInfo:
+        """The zone that times were typed in: the form names it."""
+        try:
+            return ZoneInfo(given["zone"])
+        except (KeyError, ValueError, OSError):
+            return reports.zone()
+
+    def _others(given: Mapping[str, str], current: Link) -> dict[str, str]:
+        """What differs between what was typed and what the link has become."""
+        now = fields.typed(current, _zone(given))
+        return {name: text for name, text in now.items() if text != given.get(name, "").strip()}
+
+    def _link(code: str) -> Link:
+        return links.get(domains.link_name(code, request.args.get("domain")))
+
+    return views
+
+
+def repetition(given: Mapping[str, str], body: Any) -> Repetition | None:
+    """What tells a form that is sent twice."""
+    once = given.get("once", "")[:64]
+    return Repetition(once, repr(body).encode()) if once else None
+
+
+def _faults(problem: Problem) -> dict[str, str]:
+    """What is wrong, by field; of a list, what is wrong with one of it."""
+    return {one.field.partition("[")[0]: one.message for one in problem.fields}

@@ -1,0 +1,50 @@
+"""Everybody can use every page: axe-core finds nothing, and nothing sticks out sideways."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Response
+
+from tests.browser.people import NARROW, PAGES, WIDE, room, sign_in
+from tests.harness import Server
+
+AXE = Path(__file__).parent.parent.parent / ".browser" / "axe.min.js"
+MAX_SIZE = 60_000  # bytes of a page with all that it loads, cold
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_axe_finds_nothing(browser: Browser, site: Server, scheme: str, width: int) -> None:
+    """No violation of WCAG that a program can find, on any page; the console stays empty."""
+    said: list[str] = []
+    with room(
+        browser, site, color_scheme=scheme, viewport={"width": width, "height": 900}
+    ) as context:
+        page = sign_in(context, site.key)
+        page.on("console", lambda message: message.type == "error" and said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        for path in ("/-/sign-in", *PAGES):
+            page.goto(path)
+            for summary in page.locator("main summary").all():
+                summary.click()
+            page.evaluate(AXE.read_text())
+            found = page.evaluate("axe.run()")["violations"]
+            short = [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found]
+            assert not short, f"{path}: {short}"
+            wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert wide <= 0, f"{path} sticks out by {wide} pixels"
+    assert [text for text in said if "404" not in text] == []
+
+
+def test_pages_are_light(browser: Browser, site: Server) -> None:
+    """Each page with everything that it loads is under 60 kB, cold."""
+    for path in PAGES:
+        with room(browser, site) as context:
+            page = sign_in(context, site.key)
+            fresh = context.new_page()
+            answers: list[Response] = []
+            fresh.on("response", lambda answer, kept=answers: kept.append(answer))
+            page.close()
+            fresh.goto(path, wait_until="load")
+            size = sum(len(one.body()) for one in answers if not one.url.endswith("/-/live"))
+            assert 5_000 < size < MAX_SIZE, f"{path}: {size} bytes"

@@ -1,0 +1,275 @@
+"""The dashboard's forms: every field of the API, errors at the field, nothing made twice."""
+
+import html
+import re
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.harness import Server
+from tests.signed_in import Person
+
+EVERY: dict[str, Any] = {
+    "url": "https://example.com/every",
+    "title": "Every field",
+    "tags": "One, two",
+    "starts_at": "2026-01-01T10:00",
+    "expires_at": "2099-06-01T10:00",
+    "expired_url": "https://example.com/over",
+    "max_clicks": "7",
+    "redirect_status": "307",
+    "forward_query": "on",
+    "zone": "Asia/Riyadh",
+}
+STORED = {
+    "url": "https://example.com/every",
+    "title": "Every field",
+    "tags": ["one", "two"],
+    "starts_at": "2026-01-01T07:00:00Z",
+    "expires_at": "2099-06-01T07:00:00Z",
+    "expired_url": "https://example.com/over",
+    "max_clicks": 7,
+    "redirect_status": 307,
+    "forward_query": True,
+}
+
+
+def alias() -> str:
+    return f"a{uuid.uuid4().hex[:12]}"
+
+
+def made(answer: Any) -> str:
+    """The code of the link that a form led to."""
+    assert answer.status_code == 303, answer.text
+    found = re.search(r"made=([^&]+)", answer.headers["Location"])
+    assert found is not None
+    return found[1]
+
+
+def test_every_field_reaches_the_link(server: Server) -> None:
+    """What the form says is what the API tells; times are on the clocks that the form names."""
+    code, person = alias(), Person(server)
+    answer = person.send("/-/links/new", code=code, password="open sesame", **EVERY)
+    assert made(answer) == code
+    link = server.api("GET", f"/links/{code}").json()
+    assert {name: link[name] for name in STORED} == STORED
+    assert link["has_password"]
+    assert link["short_url"] in person.see(answer.headers["Location"])
+
+
+def test_a_form_for_a_change_has_what_is_there(server: Server) -> None:
+    """Sent back as it came it changes nothing, the password included; emptied it clears."""
+    code, person = alias(), Person(server)
+    person.send("/-/links/new", code=code, password="open sesame", **EVERY)
+    page = person.see(f"/-/links/{code}/edit?tz=Asia/Riyadh")
+    for name in ("url", "title", "tags", "starts_at", "expires_at", "expired_url", "max_clicks"):
+        field = re.search(rf'name="{name}"[^>]*value="([^"]*)"', page)
+        assert field is not None, name
+        assert html.unescape(field[1]).lower() == str(EVERY[name]).lower()
+    version = re.search(r'name="version" value="([^"]+)"', page)
+    assert version is not None
+    same = person.send(f"/-/links/{code}/edit", version=version[1], **EVERY)
+    assert same.status_code == 303
+    link = server.api("GET", f"/links/{code}").json()
+    assert {name: link[name] for name in STORED} == STORED
+    assert link["has_password"]
+    person.send(
+        f"/-/links/{code}/edit",
+        url="https://example.com/bare",
+        redirect_status="302",
+        password_choice="remove",
+    )
+    link = server.api("GET", f"/links/{code}").json()
+    assert (link["url"], link["title"], link["tags"]) == ("https://example.com/bare", None, [])
+    assert (link["expires_at"], link["max_clicks"], link["has_password"]) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"url": "ftp://example.com/"}, "url"),
+        ({"url": ""}, "url"),
+        ({"code": "-"}, "code"),
+        ({"title": "x" * 600}, "title"),
+        ({"tags": ",".join(str(n) for n in range(30))}, "tags"),
+        ({"tags": "x" * 65}, "tags"),
+        ({"starts_at": "soon"}, "starts_at"),
+        ({"expires_at": "2020-01-01T00:00"}, "expires_at"),
+        ({"expires_at": "2027-03-28T02:30", "zone": "Europe/Berlin"}, "expires_at"),
+        ({"expired_url": "nowhere"}, "expired_url"),
+        ({"max_clicks": "many"}, "max_clicks"),
+        ({"max_clicks": "0"}, "max_clicks"),
+        ({"code_length": "2"}, "code_length"),
+        ({"redirect_status": "404"}, "redirect_status"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_said_at_its_field(
+    server: Server, fields: dict[str, str], wrong: str
+) -> None:
+    """The field has the message, the summary leads to it, and what was typed is kept."""
+    typed = {"url": "https://example.com/typed", "title": "kept as typed"} | fields
+    answer = Person(server).send("/-/links/new", **typed)
+    assert answer.status_code == 422
+    assert f'id="{wrong}-error"' in answer.text
+    assert f'href="#{wrong}"' in answer.text
+    assert html.escape(typed["title"]) in answer.text
+
+
+def test_a_code_that_is_taken_is_said_at_its_field(server: Server) -> None:
+    """Another link's code is no error of the page, but of the field."""
+    code = server.make_link(code=alias())["code"]
+    answer = Person(server).send("/-/links/new", url="https://example.com/other", code=code)
+    assert answer.status_code == 409
+    assert "is taken by another link" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/-/links/new", "/-/"])
+def test_a_form_sent_twice_makes_one_link(server: Server, path: str) -> None:
+    """A second click on the button, or a page loaded again, makes nothing more."""
+    person = Person(server)
+    shown = re.search(r'name="once" value="([^"]+)"', person.see(path))
+    assert shown is not None
+    fields = {"url": f"https://example.com/{alias()}", "once": shown[1]}
+    first, second = (made(person.send(path, **fields)) for _ in range(2))
+    assert first == second
+
+
+def test_a_link_changed_meanwhile_is_not_overruled_unseen(server: Server) -> None:
+    """The form says what has changed and keeps what was typed; sent again, it counts."""
+    code, person = server.make_link(title="before")["code"], Person(server)
+    shown = re.search(r'name="version" value="([^"]+)"', person.see(f"/-/links/{code}/edit"))
+    assert shown is not None
+    server.api("PATCH", f"/links/{code}", json={"title": "theirs"})
+    fields = {"url": "https://example.com/", "title": "mine", "redirect_status": "302"}
+    answer = person.send(f"/-/links/{code}/edit", version=shown[1], **fields)
+    assert answer.status_code == 412
+    assert "theirs" in answer.text
+    assert 'value="mine"' in answer.text
+    assert server.api("GET", f"/links/{code}").json()["title"] == "theirs"
+    again = re.search(r'name="version" value="([^"]+)"', answer.text)
+    assert again is not None
+    person.send(f"/-/links/{code}/edit", version=again[1], **fields)
+    assert server.api("GET", f"/links/{code}").json()["title"] == "mine"
+
+
+def test_a_link_is_made_on_the_overview(server: Server) -> None:
+    """The new short link is shown with its QR code; what is wrong, at the field."""
+    person = Person(server)
+    answer = person.send("/-/", url="https://example.com/on-the-spot")
+    page = person.see(answer.headers["Location"])
+    assert "Your link is ready" in page
+    assert server.api("GET", f"/links/{made(answer)}").json()["short_url"] in page
+    assert "data:image/svg+xml" in page
+    wrong = person.send("/-/", url="javascript:alert(1)")
+    assert wrong.status_code == 422
+    assert 'id="url-error"' in wrong.text
+    assert 'value="javascript:alert(1)"' in wrong.text
+
+
+def test_a_password_is_replaced_and_never_shown(server: Server) -> None:
+    """The form asks what to do with it, and says nothing of it."""
+    code, person = server.make_link(password="first secret")["code"], Person(server)
+    assert "first secret" not in person.see(f"/-/links/{code}/edit")
+    fields = {"url": "https://example.com/", "redirect_status": "302"}
+    person.send(
+        f"/-/links/{code}/edit", password_choice="replace", password="second secret", **fields
+    )
+    entered = server.http.post(f"/{code}", data={"password": "second secret"})
+    assert entered.status_code == 303
+    empty = person.send(f"/-/links/{code}/edit", password_choice="replace", password="", **fields)
+    assert 'id="password-error"' in empty.text
+
+
+def test_many_links_are_looked_at_before_they_are_made(server: Server) -> None:
+    """The first answer says what is wrong and makes nothing; the second makes the rest."""
+    mark = alias()
+    text = f"https://example.com/{mark}/1\nnot a URL\nhttps://example.com/{mark}/2\n"
+    person = Person(server)
+    looked = person.send("/-/links/bulk", action="check", text=text)
+    assert "2 of 3 links can be made" in looked.text
+    assert "is not a URL" in looked.text
+    assert server.api("GET", f"/links?search={mark}").json()["total"] == 0
+    made_ = person.send("/-/links/bulk", action="make", text=text, once=mark)
+    assert "2 of 3 links are made" in made_.text
+    again = person.send("/-/links/bulk", action="csv", text=text, once=mark)
+    rows = again.text.splitlines()
+    assert rows[0] == "row,url,short_url,error"
+    assert "is not a URL" in rows[2]
+    assert server.api("GET", f"/links?search={mark}").json()["total"] == 2
+
+
+def test_a_file_may_have_columns(server: Server) -> None:
+    """CSV with a header brings codes, titles and tags; an unknown column is named."""
+    code, person = alias(), Person(server)
+    text = f'url,code,title,tags\nhttps://example.com/,{code},"A, title","one, two"\n'
+    token = re.search(r'name="form_token" value="([^"]+)"', person.see("/-/links/bulk"))
+    assert token is not None
+    looked = person.http.post(
+        "/-/links/bulk",
+        data={"form_token": token[1], "action": "check"},
+        files={"file": ("links.csv", text.encode())},
+    )
+    assert "1 of 1 links can be made" in looked.text
+    person.send("/-/links/bulk", action="make", text=text)
+    link = server.api("GET", f"/links/{code}").json()
+    assert (link["title"], link["tags"]) == ("A, title", ["one", "two"])
+    answer = person.send("/-/links/bulk", action="check", text="url,colour\nhttps://x.example/,red")
+    assert answer.status_code == 422
+    assert "has the column colour" in answer.text
+
+
+def test_a_key_is_made_shown_once_and_revoked(server: Server) -> None:
+    """The secret is on one page and works; loaded again the page has it no more."""
+    name, person = alias(), Person(server)
+    answer = person.send("/-/keys", name=name, scopes=["links:read", "stats:read"])
+    page = person.see(answer.headers["Location"])
+    secret = re.search(r"sk_[0-9A-Za-z]{38}", page)
+    assert secret is not None
+    assert secret[0] not in person.see("/-/keys")
+    other = Person(server, secret[0])
+    assert other.answer.status_code == 303
+    (key,) = [one for one in server.api("GET", "/keys").json()["keys"] if one["name"] == name]
+    assert key["scopes"] == ["links:read", "stats:read"]
+    assert "let in no more" in person.see(f"/-/keys/{key['id']}/revoke")
+    person.send(f"/-/keys/{key['id']}/revoke")
+    assert other.http.get("/-/").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"name": "", "scopes": ["links:read"]}, "name"),
+        ({"name": "no scopes"}, "scopes"),
+        (
+            {"name": "past", "scopes": ["admin"], "expires_at": "2020-01-01T00:00"},
+            "expires_at",
+        ),
+    ],
+)
+def test_a_wrong_key_form_is_said_at_its_field(
+    server: Server, fields: dict[str, Any], wrong: str
+) -> None:
+    """Nothing is made of what cannot be."""
+    answer = Person(server).send("/-/keys", **fields)
+    assert answer.status_code == 422
+    assert f'id="{wrong}-error"' in answer.text
+
+
+def test_the_last_admin_key_stays(server: Server, new_server: Any) -> None:
+    """Nobody locks the site by a click; other admin keys go."""
+    own = new_server().start()
+    person = Person(own)
+    (key,) = own.api("GET", "/keys").json()["keys"]
+    answer = person.send(f"/-/keys/{key['id']}/revoke")
+    assert "last key" in person.see(answer.headers["Location"])
+    assert own.api("GET", "/keys").status_code == 200
+
+
+def test_the_status_page_says_what_ready_says(server: Server) -> None:
+    """Each check with its words."""
+    page = html.unescape(Person(server).see("/-/status"))
+    for check in server.http.get("/-/ready").json()["checks"].values():
+        if not any(c.isdigit() for c in check["detail"]):
+            assert check["detail"] in page
