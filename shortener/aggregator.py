@@ -9,7 +9,6 @@ clicks.  Segments are held for a while after they were applied, for just that ca
 import fcntl
 import logging
 import os
-import threading
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 
 from shortener import connections
 from shortener.config import StartError
+from shortener.flag import Flag
 from shortener.increments import Increments
 from shortener.pieces import SITE_BUCKET, Pieces, apart
 from shortener.pulse import Pulse
@@ -233,7 +233,7 @@ class Aggregator:
             self._marks.pop(journal.name, None)
             journal.forget()
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Flag) -> None:
         """Work until `stop` is set; a store that is away is waited for."""
         compared = tidied = 0.0
         while not stop.is_set():

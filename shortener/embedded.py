@@ -24,6 +24,7 @@ import redis
 
 from shortener import children, connections
 from shortener.config import Settings, StartError
+from shortener.flag import Flag
 
 OLDEST = (6, 2)
 HEALS_ITSELF = (9, 1)  # from this Valkey on a torn end of the file is cut off safely
@@ -50,7 +51,7 @@ class Embedded:
         self._syncer: threading.Thread | None = None
         self.url = f"unix://{self._socket}"
 
-    def start(self, stop: threading.Event | None = None) -> None:
+    def start(self, stop: Flag | None = None) -> None:
         """Start it and wait until it answers, or `stop` is set.
 
         Raises `StartError` with what it said last.
@@ -111,7 +112,7 @@ class Embedded:
         }
         return [part for name, value in options.items() for part in (f"--{name}", value)]
 
-    def _wait(self, client: redis.Redis, stop: threading.Event) -> None:
+    def _wait(self, client: redis.Redis, stop: Flag | threading.Event) -> None:
         began = time.monotonic()
         while not stop.is_set():
             if not self.is_running:

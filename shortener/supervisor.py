@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from shortener import __version__, children, connections, data_dir, gauges, plac
 from shortener.accounts import Accounts
 from shortener.config import PREFIX, Settings, StartError
 from shortener.embedded import Embedded
+from shortener.flag import Flag
 
 BACKLOG = 2048
 START_PATIENCE = 30.0  # seconds until the first worker has to answer
@@ -61,8 +61,8 @@ class Supervisor:
         self._lock = -1
         self._embedded: Embedded | None = None
         self._watched: list[Watched] = []
-        self._stop = threading.Event()
-        self._reload = threading.Event()
+        self._stop = Flag()
+        self._reload = Flag()
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT.  Raises `ConfigError` or `StartError`, with nothing left

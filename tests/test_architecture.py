@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "shortener"
 ROWS = [
     {
-        *("config", "errors", "journal", "segments", "children", "data_dir", "status"),
+        *("config", "errors", "journal", "segments", "children", "data_dir", "status", "flag"),
         *("gauges", "access_log", "values"),
     },
     {"keys", "codes", "targets", "cells", "intervals", "connections", "tracked"}

@@ -268,10 +268,10 @@ def descriptors(pid: int) -> int:
 
 
 def test_a_redis_that_is_far_away_is_waited_for(wired: tuple[Server, Wire]) -> None:
-    """Replies that take 130 ms: redirects take as long, and none is refused."""
+    """Replies that take 110 ms: redirects take as long, and none is refused."""
     server, wire = wired
     codes = [server.make_link(f"https://example.com/{number}")["code"] for number in range(5)]
-    wire.delay = 0.065
+    wire.delay = 0.055
     eventually(
         lambda: [server.follow(code).status_code for code in codes], lambda s: set(s) == {302}
     )

@@ -6,7 +6,6 @@ Modules that only one command needs are imported by it: the other commands start
 import json
 import signal
 import sys
-import threading
 
 import click
 from rich.console import Console
@@ -30,6 +29,7 @@ def serve(without_aggregator: bool) -> None:
 def aggregate() -> None:
     """Run the aggregator alone: counts the clicks in this host's journals."""
     from shortener import aggregator, children, connections, counting, data_dir, site
+    from shortener.flag import Flag
 
     settings = Settings.load()
     children.step_back(STEP_BACK)
@@ -37,7 +37,7 @@ def aggregate() -> None:
     _lock = aggregator.lock(settings.data_dir)
     store = connections.sync(_redis_url(settings), connections.BATCH_TIMEOUT)
     worker = counting.aggregator(settings, store, host)
-    stop = threading.Event()
+    stop = Flag()
     for caught in (signal.SIGTERM, signal.SIGINT):
         signal.signal(caught, lambda *_: stop.set())
     while not stop.is_set():  # whose days are counted must be settled before a click is
