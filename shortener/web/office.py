@@ -145,11 +145,15 @@ class _Staff:
             self._give_up(time.monotonic() - ANSWER_PATIENCE)
 
     async def ask(self, asked: Asked, is_ready: bool) -> Answer:
+        """The answer to a request.  Raises `Unavailable`."""
+        line = self.lines[is_ready]
+        if line.is_closed:  # it is gone, and nobody has been told yet
+            raise Unavailable
         self._number += 1
         number = self._number
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future, time.monotonic()
-        self.lines[is_ready].write(frame(number, tuple(asked)))
+        line.write(frame(number, tuple(asked)))
         try:
             return await future
         finally:
@@ -218,6 +222,11 @@ class _Line(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._gone()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody is at the other end."""
+        return bool(self._transport.is_closing())
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)
