@@ -37,8 +37,11 @@ def test_axe_finds_nothing(browser: Browser, site: Server, scheme: str, width: i
 
 
 def test_pages_are_light(browser: Browser, site: Server) -> None:
-    """Each page with everything that it loads is under 60 kB, cold."""
-    for path in PAGES:
+    """Each page with everything that it loads is under 60 kB, cold, also with many links."""
+    for number in range(30):
+        title = f"A headline of an ordinary length, such as number {number}"
+        site.make_link(f"https://example.com/a/rather/long/{number}", title=title, tags=["many"])
+    for path in (*PAGES, "/-/statistics?from=2025-12-01"):
         with room(browser, site) as context:
             page = sign_in(context, site.key)
             fresh = context.new_page()

@@ -36,6 +36,7 @@ from shortener.web.dashboard.desk import Desk, page
 from shortener.web.dashboard.reports import Reports
 from shortener.web.domains import Domains
 
+ROWS = 20  # of a page
 SPARK = 30  # days
 MAX_EXPORT = 50_000  # links in one CSV
 MAX_KNOWN = 200  # tags that are offered
@@ -190,6 +191,7 @@ def _asked(reports: Reports) -> "MultiDict[str, str]":
             with contextlib.suppress(ValueError, OverflowError):
                 value = midnight(date.fromisoformat(value), reports.site_zone).isoformat()
         found.add(name, value)
+    found.setdefault("limit", str(ROWS))
     return found
 
 
