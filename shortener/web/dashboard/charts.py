@@ -14,6 +14,7 @@ from markupsafe import Markup
 from shortener.web.dashboard.countries import COLUMNS, COUNTRIES, ROWS, Country
 
 MAX_HITS = 130  # intervals with a title each; more are too narrow to be pointed at
+CLOSE = 62  # intervals; the columns of more are drawn closer
 HEIGHT = 100  # of every picture, in its own units
 TILE = 10  # units of the map from one country to the next
 SHADES = 5  # of the map
@@ -49,13 +50,13 @@ def axis(most: int) -> Axis:
 def series(columns: Sequence[Column], top: int, title: str) -> Markup:
     """Columns of people with bots on top of them, and a line for the previous period."""
     width = 10 * len(columns)
-    gap = 2.0 if len(columns) <= 62 else 0.5
+    kind = "series" if len(columns) <= CLOSE else "series close"
     parts = [
         Markup('<path class="people" d="{}"/>').format(
-            _columns([(0, column.people) for column in columns], top, gap)
+            _columns([(0, column.people) for column in columns], top)
         ),
         Markup('<path class="bots" d="{}"/>').format(
-            _columns([(column.people, column.bots) for column in columns], top, gap)
+            _columns([(column.people, column.bots) for column in columns], top)
         ),
     ]
     before = [column.before for column in columns if column.before is not None]
@@ -69,23 +70,18 @@ def series(columns: Sequence[Column], top: int, title: str) -> Markup:
             for place, column in enumerate(columns)
         ]
     return Markup(
-        '<svg class="series" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img"'
+        '<svg class="{}" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img"'
         ' aria-label="{}">{}</svg>'
-    ).format(width, HEIGHT, title, Markup("").join(parts))
+    ).format(kind, width, HEIGHT, title, Markup("").join(parts))
 
 
 def sparkline(counts: Sequence[int]) -> Markup:
     """A small picture of how counts went, for a row of a table; it is decoration."""
     top = max([*counts, 1])
-    lines = "".join(
-        f"M{10 * place + 5} {HEIGHT}V{round(HEIGHT * (1 - count / top))}"
-        for place, count in enumerate(counts)
-        if count
-    )
     return Markup(
         '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="none" aria-hidden="true">'
         '<path d="{}"/></svg>'
-    ).format(10 * len(counts), HEIGHT, lines)
+    ).format(10 * len(counts), HEIGHT, _columns([(0, count) for count in counts], top))
 
 
 def share(part: int, whole: int) -> int:
@@ -101,29 +97,27 @@ def bar(hundredths: int) -> Markup:
     ).format(hundredths)
 
 
-def _columns(heights: Sequence[tuple[int, int]], top: int, gap: float) -> str:
-    """A path of a column for each pair: where it begins, and how high it is."""
-    width = _short(10 - gap)
-    found = []
-    for place, (start, height) in enumerate(heights):
-        if height:
-            y = _short(HEIGHT * (1 - start / top))
-            up = _short(HEIGHT * height / top)
-            found.append(f"M{_short(10 * place + gap / 2)} {y}h{width}v-{up}h-{width}z")
-    return "".join(found)
+def _columns(heights: Sequence[tuple[int, int]], top: int) -> str:
+    """A path with a stroke for each pair: where it begins, and how high it is."""
+    return "".join(
+        f"M{10 * place + 5} {_y(start, top)}V{_y(start + height, top)}"
+        for place, (start, height) in enumerate(heights)
+        if height
+    )
 
 
 def _line(counts: Sequence[int], top: int) -> str:
-    points = [
-        f"{10 * place + 5} {_short(HEIGHT * (1 - count / top))}"
-        for place, count in enumerate(counts)
-    ]
+    points = [f"{10 * place + 5} {_y(count, top)}" for place, count in enumerate(counts)]
     return "M" + "L".join(points)
 
 
+def _y(count: int, top: int) -> str:
+    return _short(HEIGHT * (1 - count / top))
+
+
 def _short(number: float) -> str:
-    """A number with two decimals at most."""
-    return f"{number:.2f}".rstrip("0").rstrip(".")
+    """A number with one decimal at most."""
+    return f"{number:.1f}".removesuffix(".0")
 
 
 def world(clicks: Mapping[str, int], title: str) -> Markup:
