@@ -1,5 +1,9 @@
 """The dashboard's frame: who is let in, and what its forms carry."""
 
+from collections.abc import Callable
+
+import pytest
+
 from tests.harness import Server
 from tests.signed_in import Person
 
@@ -47,3 +51,39 @@ def test_a_form_needs_the_token_of_its_session(server: Server) -> None:
     stolen = other.send("/-/sign-out", form_token="made-up")
     assert stolen.status_code == 403
     assert person.http.get("/-/").status_code == 200
+
+
+def test_guessing_keys_is_slowed_down(new_server: Callable[..., Server]) -> None:
+    """After a hundred wrong keys in a minute the address waits; who is signed in goes on."""
+    server = new_server(WORKERS="1").start()
+    person = Person(server)
+    statuses = [
+        server.http.post("/-/sign-in", data={"key": f"sk_{number}"}).status_code
+        for number in range(101)
+    ]
+    assert statuses == [401] * 100 + [429]
+    refused = server.http.post("/-/sign-in", data={"key": "sk_more"})
+    assert int(refused.headers["Retry-After"]) > 0
+    assert "wait a minute" in refused.text
+    assert person.http.get("/-/").status_code == 200
+
+
+@pytest.mark.parametrize("cookie", ["", "nonsense", "Im1hZGUtdXAi.c2lnbmF0dXJl"])
+def test_a_made_up_cookie_lets_nobody_in(server: Server, cookie: str) -> None:
+    """A session is one that we began: its cookie is signed."""
+    answer = server.http.get("/-/", headers={"Cookie": f"shortener-session={cookie}"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/-/sign-in")
+
+
+@pytest.mark.parametrize("to", ["//evil.example/", "https://evil.example/", "/wdf98", "/-/\r\nx"])
+def test_signing_in_leads_to_pages_of_ours(server: Server, to: str) -> None:
+    """Where one goes on to is never anybody else's to choose."""
+    answer = server.http.post("/-/sign-in", data={"key": server.key, "next": to})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/-/")
+
+
+def test_other_sites_cannot_send_forms(server: Server) -> None:
+    """Browsers say where a form comes from, and they are believed."""
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+        answer = server.http.post("/-/sign-in", data={"key": server.key}, headers=headers)
+        assert answer.status_code == 403
