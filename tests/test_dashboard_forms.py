@@ -47,6 +47,13 @@ def made(answer: Any) -> str:
     return found[1]
 
 
+def hidden(page: str, name: str) -> str:
+    """What the field `name` of a form has in it, seen or not."""
+    found = re.search(rf'<input [^>]*name="{name}"[^>]* value="([^"]*)"', page)
+    assert found is not None, name
+    return html.unescape(found[1])
+
+
 def test_every_field_reaches_the_link(server: Server) -> None:
     """What the form says is what the API tells; times are on the clocks that the form names."""
     code, person = alias(), Person(server)
@@ -114,6 +121,7 @@ def test_what_is_wrong_is_said_at_its_field(
     assert answer.status_code == 422
     assert f'id="{wrong}-error"' in answer.text
     assert f'href="#{wrong}"' in answer.text
+    assert "`int`" not in answer.text
     assert html.escape(typed["title"]) in answer.text
 
 
@@ -123,6 +131,65 @@ def test_a_code_that_is_taken_is_said_at_its_field(server: Server) -> None:
     answer = Person(server).send("/-/links/new", url="https://example.com/other", code=code)
     assert answer.status_code == 409
     assert "is taken by another link" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/-/links/new", "/-/"])
+def test_another_code_can_be_tried(server: Server, path: str) -> None:
+    """The form that was refused is sent again with another code, and makes a link."""
+    taken, free, person = server.make_link(code=alias())["code"], alias(), Person(server)
+    fields = {"url": "https://example.com/other"}
+    refused = person.send(path, code=taken, once=hidden(person.see(path), "once"), **fields)
+    assert refused.status_code == 409
+    again = person.send(path, code=free, once=hidden(refused.text, "once"), **fields)
+    assert made(again) == free
+
+
+def test_a_form_that_was_gone_back_to_says_so(server: Server) -> None:
+    """Sent with something else in it, it says what has happened; sent once more it makes a link."""
+    person = Person(server)
+    once = hidden(person.see("/-/links/new"), "once")
+    first = made(person.send("/-/links/new", url="https://example.com/1", once=once))
+    answer = person.send("/-/links/new", url="https://example.com/2", once=once)
+    assert answer.status_code == 422
+    assert "this form has been sent" in answer.text
+    once = hidden(answer.text, "once")
+    assert made(person.send("/-/links/new", url="https://example.com/2", once=once)) != first
+
+
+def test_a_new_link_begins_with_what_is_usual_here(new_server: Any) -> None:
+    """Domain and status are those that the API would take."""
+    settings = {"BASE_URL": "https://z.example", "DOMAINS": "a.example", "REDIRECT_STATUS": "301"}
+    page = Person(new_server(**settings).start()).see("/-/links/new")
+    assert "<option selected>z.example</option>" in page
+    assert '<option value="301" selected>' in page
+
+
+def test_what_was_not_touched_stays(new_server: Any) -> None:
+    """A tag with a comma is no two tags, and an hour that the clocks have twice is not the other
+    one."""
+    server = new_server(TIMEZONE="Europe/Berlin").start()
+    fields = {"tags": ["oil, gas"], "expires_at": "2099-10-25T02:30:00+01:00"}
+    code, person = server.make_link(**fields)["code"], Person(server)
+    page = person.see(f"/-/links/{code}/edit")
+    shown = {name: hidden(page, name) for name in ("url", "tags", "expires_at", "version")}
+    answer = person.send(f"/-/links/{code}/edit", title="new", redirect_status="302", **shown)
+    assert answer.status_code == 303
+    link = server.api("GET", f"/links/{code}").json()
+    assert (link["title"], link["tags"]) == ("new", ["oil, gas"])
+    assert link["expires_at"] == "2099-10-25T01:30:00Z"
+
+
+def test_a_mistake_does_not_hide_that_the_link_was_changed(server: Server) -> None:
+    """A form that is refused for what is in it still knows which version it was made of."""
+    code, person = server.make_link(title="before")["code"], Person(server)
+    seen = hidden(person.see(f"/-/links/{code}/edit"), "version")
+    server.api("PATCH", f"/links/{code}", json={"title": "theirs"})
+    fields = {"title": "before", "redirect_status": "302"}
+    wrong = person.send(f"/-/links/{code}/edit", url="ftp://no", version=seen, **fields)
+    assert wrong.status_code == 422
+    fields |= {"url": "https://example.com/mine", "version": hidden(wrong.text, "version")}
+    assert person.send(f"/-/links/{code}/edit", **fields).status_code == 412
+    assert server.api("GET", f"/links/{code}").json()["title"] == "theirs"
 
 
 @pytest.mark.parametrize("path", ["/-/links/new", "/-/"])

@@ -70,7 +70,7 @@ def blueprint(
         overview.blueprint(desk, reports, kept, mint, catalogue, stats, shown, wishes, domains),
         link.blueprint(desk, reports, kept, shown, domains, parts.accounts),
         links.blueprint(desk, reports, kept, catalogue, stats, parts.tags, shown, domains),
-        forms.blueprint(desk, reports, kept, mint, wishes, domains),
+        forms.blueprint(desk, reports, kept, mint, wishes, domains, settings),
         bulk.blueprint(desk, mint, wishes, settings),
         removal.blueprint(desk, kept, shown, domains),
         pictures.blueprint(desk, kept, domains, settings),

@@ -6,6 +6,7 @@ a zone that the form names, and are given back with that zone's offset.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,7 @@ class Field(NamedTuple):
     hint: str = ""
     is_new_only: bool = False
     most: int = 0  # characters, or the number
+    least: int = 0  # the number
 
 
 FIELDS = (
@@ -55,6 +57,7 @@ FIELDS = (
         "number",
         "Exactly so many are let through.",
         most=kinds.MAX_CLICKS,
+        least=1,
     ),
     Field("password", "Password", "password", "Asked for on a page.", most=MAX_PASSWORD),
     Field("redirect_status", "Redirect", "status"),
@@ -66,6 +69,7 @@ FIELDS = (
         "At least so many; from 8 on it cannot be guessed.",
         is_new_only=True,
         most=kinds.MAX_LENGTH,
+        least=kinds.MIN_LENGTH,
     ),
     Field("find_existing", "Take a link that is there already, if one is equal", "check", "", True),
 )
@@ -75,10 +79,17 @@ ADVANCED = frozenset(
 )
 
 
-def body(form: Mapping[str, str], zone: ZoneInfo, *, is_new: bool) -> dict[str, Any]:
+def body(
+    form: Mapping[str, str],
+    zone: ZoneInfo,
+    *,
+    is_new: bool,
+    before: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """What was typed as the API's call would have it.  Raises `Invalid`, naming every field.
 
-    Of a new link, what is empty is left out; in a change it is null.
+    Of a new link, what is empty is left out.  In a change it is null, and what is as it was
+    `before` (as `typed` says it) is left out: not everything can be told from how it looks.
     """
     found: dict[str, Any] = {}
     faults: list[FieldError] = []
@@ -98,6 +109,8 @@ def body(form: Mapping[str, str], zone: ZoneInfo, *, is_new: bool) -> dict[str, 
         text = form.get(field.name, "")
         if field.name != "password":
             text = text.strip()
+        if field.name in before and text == before[field.name].strip():
+            continue
         try:
             value = _READ.get(field.kind, _text)(field, text, zone)
         except Invalid as problem:
@@ -147,9 +160,17 @@ def _check(_field: Field, text: str, _zone: ZoneInfo) -> bool:
 def _number(field: Field, text: str, _zone: ZoneInfo) -> int | None:
     if not text:
         return None
-    if not text.isascii() or not text.isdecimal() or len(text) > 12:
-        raise Invalid.field(field.name, "must be a whole number")
+    is_number = text.isascii() and text.isdecimal() and len(text) <= 12
+    if not is_number or not field.least <= int(text) <= field.most:
+        fault = f"must be a whole number from {field.least:,} to {field.most:,}"
+        raise Invalid.field(field.name, fault)
     return int(text)
+
+
+def _status(field: Field, text: str, _zone: ZoneInfo) -> int | None:
+    if text and text not in STATUSES:
+        raise Invalid.field(field.name, f"must be one of {', '.join(sorted(STATUSES))}")
+    return int(text) if text else None
 
 
 def _time(field: Field, text: str, zone: ZoneInfo) -> str | None:
@@ -178,6 +199,6 @@ def seconds(name: str, text: str, zone: ZoneInfo) -> int | None:
 _READ: dict[str, Callable[[Field, str, ZoneInfo], Any]] = {
     "check": _check,
     "number": _number,
-    "status": _number,
+    "status": _status,
     "time": _time,
 }

@@ -1,8 +1,10 @@
 """`/-/links/new` and `/-/links/{code}/edit`: every field of the API, as forms.
 
 What is wrong is said at its field, and what was typed stays.  A form for a new link carries a value
-that is used once: sent twice, it makes one link.  One for a change carries the version that it was
-made of: who changed the link meanwhile is not overruled without being seen.
+that is used once: sent twice, it makes one link; shown again, it has another one, for what it asks
+is another thing.  One for a change carries the version that it was made of, until somebody else's
+change was shown: nobody is overruled unseen.  What was not touched is not sent on: a tag with a
+comma and a time that the clocks have twice stay what they are.
 """
 
 import secrets
@@ -13,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, request, url_for
 
+from shortener.config import Settings
 from shortener.errors import Changed, CodeTaken, Invalid, Problem
 from shortener.link import Link, version
 from shortener.links import Links
@@ -27,15 +30,22 @@ from shortener.web.domains import Domains
 
 
 def blueprint(
-    desk: Desk, reports: Reports, links: Links, mint: Mint, wishes: Wishes, domains: Domains
+    desk: Desk,
+    reports: Reports,
+    links: Links,
+    mint: Mint,
+    wishes: Wishes,
+    domains: Domains,
+    settings: Settings,
 ) -> Blueprint:
     """Make a link, change a link."""
     views = Blueprint("forms", __name__)
+    usual = {"domain": domains.shown(None), "redirect_status": str(settings.redirect_status)}
 
     @views.get("/links/new")
     @desk.needs("links:write")
     def new() -> Response:
-        return _form({name: value for name, value in request.args.items() if value}, {})
+        return _form(usual | {name: value for name, value in request.args.items() if value}, {})
 
     @views.post("/links/new")
     @desk.needs("links:write")
@@ -67,11 +77,13 @@ def blueprint(
     def change(code: str) -> Response:
         given, now, link = dict(request.form.items()), int(time.time()), _link(code)
         try:
-            body = fields.body(given, _zone(given), is_new=False)
+            zone = _zone(given)
+            body = fields.body(given, zone, is_new=False, before=fields.typed(link, zone))
             changed = wishes.change(bodies.convert(body, bodies.LinkChange))
             links.change(link.name, changed, now, given.get("version") or version(link))
         except Invalid as problem:
-            return _form(given, _faults(problem), problem.status, link)
+            seen = given.get("version", "")
+            return _form(given, _faults(problem), problem.status, link, seen=seen)
         except Changed as problem:
             current = _link(code)
             return _form(given, {}, problem.status, current, _others(given, current))
@@ -84,7 +96,9 @@ def blueprint(
         status: int = 200,
         link: Link | None = None,
         others: dict[str, str] | None = None,
+        seen: str = "",
     ) -> Response:
+        """`seen` is the version that the form was made of; else it is that of `link`."""
         shown = [one for one in fields.FIELDS if link is None or not one.is_new_only]
         return page(
             "form.html",
@@ -93,17 +107,17 @@ def blueprint(
             given=given,
             wrong=wrong,
             others=others,
-            usual=[one for one in shown if one.name not in fields.ADVANCED],
+            plain=[one for one in shown if one.name not in fields.ADVANCED],
             advanced=[one for one in shown if one.name in fields.ADVANCED],
             is_open=any(given.get(n) or n in wrong for n in fields.ADVANCED - {"redirect_status"})
-            or given.get("redirect_status", "302") != "302"
+            or given.get("redirect_status", "") not in ("", usual["redirect_status"])
             or (link is not None and link.password is not None),
             labels={one.name: one.label for one in fields.FIELDS},
             statuses=fields.STATUSES,
             domains=[] if domains.only else sorted(domains.all),
             zone=_zone(given).key,
-            once=given.get("once") or secrets.token_urlsafe(12),
-            version="" if link is None else version(link),
+            once=secrets.token_urlsafe(12),
+            version=seen or ("" if link is None else version(link)),
         )
 
     def _zone(given: Mapping[str, str]) -> ZoneInfo:
@@ -132,4 +146,7 @@ def repetition(given: Mapping[str, str], body: Any) -> Repetition | None:
 
 def _faults(problem: Problem) -> dict[str, str]:
     """What is wrong, by field; of a list, what is wrong with one of it."""
-    return {one.field.partition("[")[0]: one.message for one in problem.fields}
+    found = {one.field.partition("[")[0]: one.message for one in problem.fields}
+    if found.pop("Idempotency-Key", None):  # gone back to, typed over and sent again
+        found["url"] = "may be there already: this form has been sent. Send it again for one more."
+    return found
