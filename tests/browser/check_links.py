@@ -106,6 +106,31 @@ def test_many_links_are_made_with_progress(browser: Browser, site: Server) -> No
     assert site.api("GET", f"/links?search={mark}").json()["total"] == 250
 
 
+def test_making_many_links_is_stopped_and_taken_up(browser: Browser, site: Server) -> None:
+    """However often Stop is pressed meanwhile, each row is sent and told once."""
+    mark = word()
+    text = "\n".join(f"https://example.com/{mark}/{n}" for n in range(450))
+    with room(browser, site) as context:
+        page = sign_in(context, site.key)
+        page.goto("/-/links/bulk")
+        page.get_by_label("Addresses").fill(text)
+        page.get_by_role("button", name="Look at them").click()
+        page.route("**/-/links/bulk", lambda _: None)
+        page.get_by_role("button", name="Make 450 links").click()
+        stop = page.get_by_role("button", name="Stop")
+        for _ in range(3):
+            stop.click()
+        page.wait_for_timeout(200)  # for whoever would send a portion twice
+        page.unroute("**/-/links/bulk")  # those that were held go on
+        page.get_by_role("button", name="Go on").click()
+        expect(page.get_by_text("450 links are made, 0 could not be.")).to_be_visible()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download as CSV").click()
+        rows = download.value.path().read_text().splitlines()[1:]
+        assert [row.split(",")[0] for row in rows] == [f'"{n}"' for n in range(1, 451)]
+    assert site.api("GET", f"/links?search={mark}").json()["total"] == 450
+
+
 def test_the_qr_code_is_drawn_anew(browser: Browser, site: Server) -> None:
     """Choosing a colour draws it at once, and what is seen can be read."""
     with room(browser, site) as context:

@@ -10,7 +10,8 @@ const words = progress?.querySelector("span");
 const [header, ...rows] = form?.elements.text.value.trimEnd().split("\n") ?? [];
 const found = [];
 let place = 0;
-let running = false;
+let running = false; // until somebody stops it
+let busy = false; // until the portion under way is answered, too
 
 async function send(part) {
   const body = new FormData();
@@ -33,7 +34,7 @@ async function send(part) {
 }
 
 async function run() {
-  running = true;
+  running = busy = true;
   button.textContent = "Stop";
   progress.hidden = false;
   while (running && place < rows.length) {
@@ -65,9 +66,11 @@ function finish() {
 
 form?.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (running) {
+  if (busy) {
     running = false;
     return;
   }
-  run().catch((error) => { running = false; words.textContent = `It stopped: ${error.message}.`; button.textContent = "Go on"; });
+  run()
+    .catch((error) => { running = false; words.textContent = `It stopped: ${error.message}.`; button.textContent = "Go on"; })
+    .finally(() => { busy = false; });
 });
