@@ -99,6 +99,16 @@ def test_several_links_get_a_tag_and_lose_it(server: Server) -> None:
     assert [link["code"] for link in listed] == [second]
 
 
+def test_without_a_tag_nothing_is_done(server: Server) -> None:
+    """Whoever forgot to type it is told on the list that was shown."""
+    code, person = server.make_link()["code"], Person(server)
+    fields = {"select": code, "action": "tag", "tag": " ", "back": "?tag=a/b&search=*"}
+    answer = person.send("/-/links/selected", **fields)
+    assert answer.headers["Location"] == "/-/links?tag=a/b&search=*"
+    assert "the tag must not be empty" in html.unescape(person.see("/-/links"))
+    assert server.api("GET", f"/links/{code}").json()["tags"] == []
+
+
 def test_several_links_are_deleted_after_a_question(server: Server) -> None:
     """Nothing goes before it was asked once more."""
     codes = [server.make_link()["code"] for _ in range(2)]

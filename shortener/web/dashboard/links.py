@@ -136,7 +136,10 @@ def blueprint(
             return page("delete.html", links=shown.of(some), names=names, back=back)
         if action == "delete":
             return desk.go(back, _done(_deleted(names), len(names), "deleted"))
-        tag = bodies.tag(request.form.get("tag", ""), "tag")
+        try:
+            tag = bodies.tag(request.form.get("tag", ""), "tag")
+        except Invalid as problem:
+            return desk.go(back, f"Nothing was done: the tag {problem.fields[0].message}.")
         change = _tagged if action == "tag" else _untagged
         done = sum(_changed(name, lambda link: change(link, tag)) for name in names)
         word = "have" if action == "tag" else "do not have"
@@ -216,7 +219,7 @@ def _query(pairs: list[tuple[str, str]]) -> str:
 
 def _only_query(text: str) -> str:
     """What a form says of the list that it was on: a query and nothing else."""
-    return text if re.fullmatch(r"\?[\w%.~=&+-]*", text, re.ASCII) else ""
+    return text if re.fullmatch(r"\?[\w%.~=&+*/:@!,;$'()-]*", text, re.ASCII) else ""
 
 
 def _used(answer: LinkAnswer) -> int:
