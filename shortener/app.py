@@ -56,6 +56,7 @@ def create_app(
 
     app = Flask("shortener.web", static_url_path="/-/static")
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
+    app.config["MAX_FORM_MEMORY_SIZE"] = 1024 * 1024  # of a form's text: as much as any body
     app.url_map.merge_slashes = False
     problems.register(app, counters)
     headers.dress(app)

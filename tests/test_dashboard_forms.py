@@ -5,6 +5,7 @@ import re
 import uuid
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.harness import Server
@@ -52,6 +53,13 @@ def hidden(page: str, name: str) -> str:
     found = re.search(rf'<input [^>]*name="{name}"[^>]* value="([^"]*)"', page)
     assert found is not None, name
     return html.unescape(found[1])
+
+
+def sent_whole(person: Person, **fields: str) -> httpx.Response:
+    """The form of many links, in parts, as a browser sends one that can take a file."""
+    token = {"form_token": hidden(person.see("/-/links/bulk"), "form_token")}
+    parts = {name: (None, value) for name, value in (token | fields).items()}
+    return person.http.post("/-/links/bulk", files=parts)
 
 
 def test_every_field_reaches_the_link(server: Server) -> None:
@@ -285,6 +293,47 @@ def test_a_file_may_have_columns(server: Server) -> None:
     answer = person.send("/-/links/bulk", action="check", text="url,colour\nhttps://x.example/,red")
     assert answer.status_code == 422
     assert "has the column colour" in answer.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "url,code\rhttps://example.com/,{code}\r",
+        "url;code\nhttps://example.com/;{code}",
+        "\n\nurl\tcode\r\nhttps://example.com/\t{code}",
+        '"url","code"\n"https://example.com/","{code}"',
+    ],
+    ids=["carriage returns", "semicolons", "tabs", "quotes"],
+)
+def test_spreadsheets_write_csv_in_many_ways(server: Server, text: str) -> None:
+    """Whatever stands between cells and at the end of lines, the same link is made."""
+    code, person = alias(), Person(server)
+    looked = sent_whole(person, action="check", text=text.format(code=code))
+    assert "1 of 1 links can be made" in looked.text
+    sent_whole(person, action="make", text=text.format(code=code), once=code)
+    assert server.api("GET", f"/links/{code}").json()["url"] == "https://example.com/"
+
+
+def test_a_quote_that_is_never_closed_is_told(server: Server) -> None:
+    """What cannot be read as CSV is said at the field, and what was pasted is kept."""
+    text = 'url\n"' + "https://example.com/\n" * 9_000
+    answer = sent_whole(Person(server), action="check", text=text)
+    assert answer.status_code == 422
+    assert 'id="text-error"' in answer.text
+    assert "is not CSV" in answer.text
+
+
+def test_a_list_of_addresses_may_have_quotes(server: Server) -> None:
+    """Without a header a line is an address and nothing is CSV."""
+    text = 'https://example.com/?a="1\nhttps://example.com/?b=2"'
+    assert "2 of 2 links can be made" in sent_whole(Person(server), action="check", text=text).text
+
+
+def test_a_list_may_be_as_large_as_a_body(server: Server) -> None:
+    """What the form says of its bound is true of what is pasted, too."""
+    text = "\n".join(f"https://example.com/{n:0>900}" for n in range(1_000))
+    answer = sent_whole(Person(server), action="check", text=text)
+    assert "1,000 of 1,000 links can be made" in answer.text
 
 
 def test_a_key_is_made_shown_once_and_revoked(server: Server) -> None:

@@ -27,6 +27,7 @@ from shortener.web.dashboard.forms import repetition
 
 COLUMNS = ("url", "code", "title", "tags", "expires_at", "domain")  # that a file may have
 MAX_ROWS = 20_000  # in one file; its size is bounded as every body is
+DELIMITERS = ",;\t"  # spreadsheets write each of them, by country
 SHOWN = 100  # rows of a table
 PORTION = 100  # links that the script sends at a time
 
@@ -128,24 +129,38 @@ def _text() -> str:
 
 def read(text: str) -> list[Row]:
     """The rows of a list of addresses, or of CSV with a header.  Raises `Invalid`."""
-    lines = list(csv.reader(io.StringIO(text.replace("\0", ""))))
-    lines = [line for line in lines if any(cell.strip() for cell in line)]
-    if not lines:
-        raise Invalid.field("text", "has no addresses")
-    header = [cell.strip().lower() for cell in lines[0]]
-    if "url" not in header:
-        header = list(COLUMNS[:1])
-        rows = [{"url": line.strip()} for line in text.splitlines() if line.strip()]
+    text = text.replace("\0", "")
+    first = text.lstrip().partition("\n")[0].partition("\r")[0]
+    delimiter = max(DELIMITERS, key=first.count)
+    if "url" in _names(first.split(delimiter)):
+        rows = _table(text.lstrip(), delimiter)
     else:
-        for name in header:
-            if name not in COLUMNS:
-                raise Invalid.field(
-                    "text", f"has the column {name}: known are {', '.join(COLUMNS)}"
-                )
-        rows = [_row(dict(zip(header, line, strict=False))) for line in lines[1:]]
+        rows = [{"url": line.strip()} for line in text.splitlines() if line.strip()]
+    if not rows:
+        raise Invalid.field("text", "has no addresses")
     if len(rows) > MAX_ROWS:
         raise Invalid.field("text", f"has {len(rows):,} rows: at most {MAX_ROWS:,} at a time")
     return rows
+
+
+def _table(text: str, delimiter: str) -> list[Row]:
+    """The rows of CSV, whatever its lines end with.  Raises `Invalid`."""
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise Invalid.field("text", f"is not CSV: {error}") from None
+    header = _names(lines[0])
+    for name in header:
+        if name not in COLUMNS:
+            known = ", ".join(COLUMNS)
+            raise Invalid.field("text", f"has the column {name}: known are {known}")
+    lines = [line for line in lines[1:] if any(cell.strip() for cell in line)]
+    return [_row(dict(zip(header, line, strict=False))) for line in lines]
+
+
+def _names(cells: list[str]) -> list[str]:
+    """What the cells of a header say."""
+    return [cell.strip().strip('"').lower() for cell in cells]
 
 
 def _row(cells: dict[str, str]) -> Row:
