@@ -152,16 +152,17 @@ def test_another_code_can_be_tried(server: Server, path: str) -> None:
     assert made(again) == free
 
 
-def test_a_form_that_was_gone_back_to_says_so(server: Server) -> None:
+@pytest.mark.parametrize("path", ["/-/links/new", "/-/"])
+def test_a_form_that_was_gone_back_to_says_so(server: Server, path: str) -> None:
     """Sent with something else in it, it says what has happened; sent once more it makes a link."""
     person = Person(server)
-    once = hidden(person.see("/-/links/new"), "once")
-    first = made(person.send("/-/links/new", url="https://example.com/1", once=once))
-    answer = person.send("/-/links/new", url="https://example.com/2", once=once)
+    once = hidden(person.see(path), "once")
+    first = made(person.send(path, url="https://example.com/1", once=once))
+    answer = person.send(path, url="https://example.com/2", once=once)
     assert answer.status_code == 422
     assert "this form has been sent" in answer.text
     once = hidden(answer.text, "once")
-    assert made(person.send("/-/links/new", url="https://example.com/2", once=once)) != first
+    assert made(person.send(path, url="https://example.com/2", once=once)) != first
 
 
 def test_a_new_link_begins_with_what_is_usual_here(new_server: Any) -> None:

@@ -59,7 +59,7 @@ def blueprint(
             if isinstance(outcome, Problem):
                 raise outcome
         except Invalid as problem:
-            return _form(given, _faults(problem), problem.status)
+            return _form(given, faults(problem), problem.status)
         except CodeTaken as problem:
             return _form(given, {"code": "is taken by another link"}, problem.status)
         link = outcome.link
@@ -83,7 +83,7 @@ def blueprint(
             links.change(link.name, changed, now, given.get("version") or version(link))
         except Invalid as problem:
             seen = given.get("version", "")
-            return _form(given, _faults(problem), problem.status, link, seen=seen)
+            return _form(given, faults(problem), problem.status, link, seen=seen)
         except Changed as problem:
             current = _link(code)
             return _form(given, {}, problem.status, current, _others(given, current))
@@ -144,7 +144,7 @@ def repetition(given: Mapping[str, str], body: Any) -> Repetition | None:
     return Repetition(once, repr(body).encode()) if once else None
 
 
-def _faults(problem: Problem) -> dict[str, str]:
+def faults(problem: Problem) -> dict[str, str]:
     """What is wrong, by field; of a list, what is wrong with one of it."""
     found = {one.field.partition("[")[0]: one.message for one in problem.fields}
     if found.pop("Idempotency-Key", None):  # gone back to, typed over and sent again

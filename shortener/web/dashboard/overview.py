@@ -23,7 +23,7 @@ from shortener.web.api.answers import LinkAnswers
 from shortener.web.api.wishes import Wishes
 from shortener.web.dashboard import charts, words
 from shortener.web.dashboard.desk import Desk, page
-from shortener.web.dashboard.forms import repetition
+from shortener.web.dashboard.forms import faults, repetition
 from shortener.web.dashboard.reports import Reports
 from shortener.web.domains import Domains
 from shortener.web.preview import picture
@@ -62,7 +62,7 @@ def blueprint(
             wish = wishes.read(bodies.convert(fields, bodies.NewLink), now)
             outcome = mint.make([wish], account().id, now, repetition(given, fields))[0]
         except Invalid as problem:
-            return _page(given, {one.field: one.message for one in problem.fields}, 422)
+            return _page(given, faults(problem), 422)
         if isinstance(outcome, CodeTaken):
             return _page(given, {"code": "is taken by another link"}, outcome.status)
         if isinstance(outcome, Problem):
