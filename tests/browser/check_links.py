@@ -6,7 +6,7 @@ import uuid
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.people import room, sign_in
+from tests.browser.people import ELSEWHERE, room, sign_in
 from tests.harness import Server, eventually
 from tests.pictures import read
 
@@ -190,3 +190,15 @@ def test_who_is_not_let_in_is_told(browser: Browser, site: Server) -> None:
         page.evaluate("document.querySelector('[name=form_token]').value = 'made-up'")
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("Not from a page of ours")
+
+
+def test_one_signs_in_over_plain_http(browser: Browser, site: Server) -> None:
+    """On another host than this one, without TLS, browsers tell less of a form's origin."""
+    with room(browser, site) as context:
+        page = context.new_page()
+        page.goto(f"{site.address.replace('127.0.0.1', ELSEWHERE)}/-/sign-in")
+        page.get_by_label("API key").fill(site.key)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.harness import BROWSER, Server
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+ELSEWHERE = "links.corp"  # a host that is not this machine's own, to a browser
 WIDE, NARROW = 1280, 360  # pixels
 PAGES = (  # of a site that `tests/demo.py` has filled
     "/-/",
@@ -38,7 +39,8 @@ def chromium() -> Iterator[Browser]:
     """The system's Chromium.  Raises `AssertionError` where there is none."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     assert path is not None, "there is no Chromium: apt-get install chromium"
-    flags = ["--no-sandbox"] if os.getuid() == 0 else []
+    flags = [f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"]
+    flags += ["--no-sandbox"] if os.getuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=flags)
         yield browser

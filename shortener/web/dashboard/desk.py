@@ -3,7 +3,9 @@
 The cookie holds the session's token, signed, so that what we have not made costs no look-up; it is
 sent to `/-/` alone, never to short links.  A form carries a token that only its own session's
 pages can show, and a browser that says which site a request comes from (`Sec-Fetch-Site`, else
-`Origin`) is believed: nobody else's page can send one of ours (CSRF).
+`Origin`) is believed: nobody else's page can send one of ours (CSRF).  Pages tell us, and nobody
+else, where a request comes from: under `no-referrer` the `Origin` of our own forms would be `null`,
+and over plain HTTP, where `Sec-Fetch-Site` is not sent, nobody could sign in.
 """
 
 import hmac
@@ -90,6 +92,7 @@ class Desk:
             response.headers.setdefault("Cache-Control", "private, no-store")
             if response.mimetype == "text/html":
                 response.headers["Content-Security-Policy"] = policy
+                response.headers["Referrer-Policy"] = "same-origin"
                 if g.get("message") and response.status_code == 200:
                     response.delete_cookie(MESSAGE, PATH)
             return response

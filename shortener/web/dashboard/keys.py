@@ -62,8 +62,9 @@ def blueprint(desk: Desk, reports: Reports, accounts: Accounts) -> Blueprint:
     @views.post("/keys/<identity>/revoke")
     @desk.needs("admin")
     def revoke(identity: str) -> Response:
-        key = _key(identity)
-        others = [one for one in accounts.list() if one.id != identity and "admin" in one.scopes]
+        key, now = _key(identity), int(time.time())
+        live = [one for one in accounts.list() if one.expires is None or now < one.expires]
+        others = [one for one in live if one.id != identity and "admin" in one.scopes]
         if "admin" in key.scopes and not others:
             fault = "It is the last key that may make others: make another admin key first."
             return desk.go(url_for("dashboard.keys.keys"), fault)
