@@ -3,12 +3,13 @@
 import html
 import re
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.harness import Server
+from tests.harness import Server, eventually
 from tests.signed_in import Person
 
 EVERY: dict[str, Any] = {
@@ -379,6 +380,22 @@ def test_the_last_admin_key_stays(server: Server, new_server: Any) -> None:
     own = new_server().start()
     person = Person(own)
     (key,) = own.api("GET", "/keys").json()["keys"]
+    answer = person.send(f"/-/keys/{key['id']}/revoke")
+    assert "last key" in person.see(answer.headers["Location"])
+    assert own.api("GET", "/keys").status_code == 200
+
+
+def test_an_expired_key_does_not_stand_in_for_the_last_one(new_server: Any) -> None:
+    """Who revoked the last admin key that works would lock the site."""
+    own = new_server(WORKERS="1").start()
+    (key,) = own.api("GET", "/keys").json()["keys"]
+    ends = (datetime.now(UTC) + timedelta(seconds=2)).isoformat(timespec="seconds")
+    wish = {"name": "old", "scopes": ["admin"], "expires_at": ends}
+    old = {"Authorization": f"Bearer {own.api('POST', '/keys', json=wish).json()['key']}"}
+    eventually(
+        lambda: own.http.get("/api/v1/keys", headers=old).status_code, lambda found: found == 401
+    )
+    person = Person(own)
     answer = person.send(f"/-/keys/{key['id']}/revoke")
     assert "last key" in person.see(answer.headers["Location"])
     assert own.api("GET", "/keys").status_code == 200
