@@ -3,6 +3,8 @@
 Wrong keys are counted by address, together with those that the API is sent.
 """
 
+import re
+
 from flask import Blueprint, Response, request, url_for
 
 from shortener.errors import Problem, TooManyTries, Unauthorized
@@ -43,6 +45,8 @@ def _again(problem: Problem) -> Response:
 def _wanted() -> str:
     """The page of ours that was asked for before; never anybody else's."""
     to = request.values.get("next", "")
-    if to.startswith("/-/") and not any(c in to for c in "\\\r\n\t"):
+    path = re.split("[?#]", to)[0].lower().replace("%2e", ".")
+    climbs = not {".", ".."}.isdisjoint(path.split("/"))  # browsers would leave `/-/` by it
+    if to.startswith("/-/") and not climbs and not any(c in to for c in "\\\r\n\t"):
         return to
     return url_for("dashboard.overview.overview")
