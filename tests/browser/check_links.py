@@ -115,6 +115,7 @@ def test_making_many_links_is_stopped_and_taken_up(browser: Browser, site: Serve
         page.goto("/-/links/bulk")
         page.get_by_label("Addresses").fill(text)
         page.get_by_role("button", name="Look at them").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("450 of 450")
         page.route("**/-/links/bulk", lambda _: None)
         page.get_by_role("button", name="Make 450 links").click()
         stop = page.get_by_role("button", name="Stop")
