@@ -111,14 +111,15 @@ class Supervisor:
         return new_key
 
     def _wait_for(self, web: Watched, address: str) -> None:
-        """Wait for the first answer; a gunicorn that dies before has said why."""
+        """Wait until all answers: pages come later than redirects.  A gunicorn that dies before has
+        said why."""
         deadline = time.monotonic() + START_PATIENCE
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         while not self._stop.is_set():
             if web.process.poll() is not None:
                 raise StartError("gunicorn did not start")
             try:
-                with opener.open(f"{address}/-/health", timeout=1):
+                with opener.open(f"{address}/robots.txt", timeout=1):
                     return
             except OSError:
                 if time.monotonic() > deadline:

@@ -15,7 +15,7 @@ import pytest
 from tests.harness import Server, eventually
 
 NewServer = Callable[..., Server]
-PATHS = {"remembered": "/hot", "looked up": "/cold", "a page": "/-/health"}
+PATHS = {"remembered": "/hot", "looked up": "/cold", "a page": "/robots.txt"}
 STATUS = {"remembered": 302, "looked up": 302, "a page": 200}
 
 
@@ -70,7 +70,7 @@ class Talk:
             found.append(answer.status)
         return found
 
-    def is_open(self, path: str = "/-/health") -> bool:
+    def is_open(self, path: str = "/robots.txt") -> bool:
         """Whether another request is answered."""
         self.say(f"GET {path} HTTP/1.1\r\nHost: arab.news\r\n\r\n".encode())
         return self.answer() is not None
@@ -294,11 +294,12 @@ def test_redirects_have_the_same_headers_in_the_same_order(edge: Server) -> None
 
 def test_different_paths_on_one_connection_keep_their_order(edge: Server) -> None:
     """Pages are slower than redirects, and yet nobody overtakes."""
-    order = ["/hot", "/-/health", "/cold", "/hot", "/nothere", "/hot", "/hot", "/-/health", "/cold"]
+    page = "/robots.txt"
+    order = ["/hot", page, "/cold", "/hot", "/nothere", "/hot", "/hot", page, "/cold"]
     with Talk(edge.address) as talk:
         talk.say(b"".join(map(request, order)))
         found = [answer.status for answer in (talk.answer() for _ in order) if answer]
-    assert found == [{"/-/health": 200, "/nothere": 404}.get(path, 302) for path in order]
+    assert found == [{page: 200, "/nothere": 404}.get(path, 302) for path in order]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -424,7 +425,13 @@ def test_clients_that_vanish_leave_nothing_behind(edge: Server) -> None:
     and what was not answered is not counted twice."""
     (worker,) = edge.workers()
     before = descriptors(worker)
-    for said in (b"", b"GET /ho", request("/hot"), request("/cold") * 3, request("/-/health") * 3):
+    for said in (
+        b"",
+        b"GET /ho",
+        request("/hot"),
+        request("/cold") * 3,
+        request("/robots.txt") * 3,
+    ):
         for _ in range(20):
             talk = Talk(edge.address)
             talk.say(said)

@@ -100,11 +100,14 @@ def test_a_killed_office_stops_no_redirect_and_loses_nothing_acknowledged(
 
 
 def test_a_hung_office_is_replaced(server: Server) -> None:
-    """Stopped dead: redirects go on, a call is told 503 within its bound, the next ones work."""
+    """Stopped dead: redirects go on, the process says that it lives, a call is told 503 within its
+    bound, the next ones work."""
     code = server.make_link()["code"]
     old = office(server)
     os.kill(old, signal.SIGSTOP)
     with Load(server.address, [code]) as load:
+        alive = server.http.get("/-/health")
+        assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
         began = time.monotonic()
         answer = server.api("GET", "/links")
         assert time.monotonic() - began < 10

@@ -24,7 +24,7 @@ from shortener.redirects import Gated, Redirect, decide
 from shortener.web.bridge import Bridge, Receive, Send
 from shortener.web.domains import Domains
 from shortener.web.handed import LOOKUP, Scope
-from shortener.web.headers import FOR_REDIRECTS
+from shortener.web.headers import FOR_ALL, FOR_REDIRECTS
 from shortener.web.live import PATHS, Live
 from shortener.web.memory import Remembered
 from shortener.web.meter import Meter, Request
@@ -36,6 +36,15 @@ from shortener.web.visitor import Headers, click, host, is_counted, read_headers
 
 _HEADERS = [(name.lower().encode(), value.encode()) for name, value in FOR_REDIRECTS.items()]
 _EMPTY = {"type": "http.response.body", "body": b""}
+HEALTH = "/-/health"
+_READ = ("GET", "HEAD")
+_ALIVE = b'{"status":"ok"}'
+_ALIVE_HEADERS = [
+    (b"content-type", b"application/json"),
+    (b"content-length", b"%d" % len(_ALIVE)),
+    (b"cache-control", b"no-store"),
+    *((name.lower().encode(), value.encode()) for name, value in FOR_ALL.items()),
+]
 
 
 class Edge:
@@ -64,6 +73,8 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] in PATHS and scope["method"] == "GET":
             await self._live_events(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] == HEALTH and scope["method"] in _READ:
+            await self._tell_alive(scope, send)
         elif scope["type"] == "http":
             await self._follow(scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -79,7 +90,7 @@ class Edge:
 
     def name_in(self, scope: Scope) -> str | None:
         """The name of the link that is asked for; None when the request is for Flask alone."""
-        if scope["method"] not in ("GET", "HEAD"):
+        if scope["method"] not in _READ:
             return None
         return self._name(scope["path"], {} if self._domains.only else self._headers(scope))
 
@@ -149,6 +160,13 @@ class Edge:
         )
         await send(_EMPTY)
         self.meter.redirected([(redirect.status, began, self.request(scope))])
+
+    async def _tell_alive(self, scope: Scope, send: Send) -> None:
+        """This process lives; whether its office does is another question (`/-/ready`)."""
+        began = time.perf_counter_ns()
+        await send({"type": "http.response.start", "status": 200, "headers": _ALIVE_HEADERS})
+        await send({"type": "http.response.body", "body": _ALIVE})
+        self.meter.stood_in(HEALTH, 200, len(_ALIVE), began, self.request(scope))
 
     async def _explain(
         self,
