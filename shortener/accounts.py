@@ -17,10 +17,11 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import redis
+from redis.client import Pipeline
 
 from shortener import keys
 from shortener.config import StartError
@@ -46,6 +47,10 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True):
     created: int
     expires: int | None = None
     origin: str = "api"  # or `start`: made or set at the start of the server
+
+    def lives_at(self, now: int) -> bool:
+        """Whether it has not expired."""
+        return self.expires is None or now < self.expires
 
     def may(self, scope: str) -> bool:
         """Whether one of the key's scopes is or implies `scope`."""
@@ -83,7 +88,7 @@ class Accounts:
         record = cast("bytes | None", self._store.hget(keys.KEYS, digest))
         if record is not None:
             account = _decode(record)
-            if account.expires is None or now < account.expires:
+            if account.lives_at(now):
                 self._note_use(digest, now)
                 return account
         raise Unauthorized(UNKNOWN)
@@ -140,6 +145,28 @@ class Accounts:
                 self._store.hdel(keys.KEY_USES, digest)
                 return bool(self._store.hdel(keys.KEYS, digest))
         return False
+
+    def revoke_unless_last(self, identity: str, now: int) -> bool:
+        """The same, but for the last key that may make others at `now`: False when it stays.
+
+        Of two who revoke each other at once, one is refused.
+        """
+
+        def revoked(pipeline: Pipeline) -> bool:
+            records = cast("dict[bytes, bytes]", pipeline.hgetall(keys.KEYS))
+            known = {digest: _decode(record) for digest, record in records.items()}
+            going = [digest for digest, account in known.items() if account.id == identity]
+            left = [account for digest, account in known.items() if digest not in going]
+            pipeline.multi()
+            if any("admin" in one.scopes and one.lives_at(now) for one in left):
+                for digest in going:
+                    pipeline.hdel(keys.KEYS, digest)
+                    pipeline.hdel(keys.KEY_USES, digest)
+                return True
+            return False
+
+        watched: Any = self._store.transaction  # its stub wants a function without an answer
+        return bool(watched(revoked, keys.KEYS, value_from_callable=True))
 
     def admit_admin(self, setting: str, file: Path, now: int) -> str | None:
         """See that there is an admin key; answers it when it was made just now.

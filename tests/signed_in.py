@@ -25,7 +25,11 @@ class Person:
 
     def send(self, path: str, page: str | None = None, **fields: object) -> httpx.Response:
         """Send a form to `path`, with the token that `page` (by default the overview) shows."""
-        found = re.search(r'name="form_token" value="([^"]+)"', self.see(page or "/-/"))
+        return self.post(path, self.see(page or "/-/"), **fields)
+
+    def post(self, path: str, shown: str, **fields: object) -> httpx.Response:
+        """Send a form to `path`, with the token in a page that is shown already."""
+        found = re.search(r'name="form_token" value="([^"]+)"', shown)
         assert found is not None
         token = {"form_token": html.unescape(found[1])}
         answer = self.http.post(path, data=token | fields)

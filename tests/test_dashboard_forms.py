@@ -2,6 +2,7 @@
 
 import html
 import re
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -407,3 +408,49 @@ def test_the_status_page_says_what_ready_says(server: Server) -> None:
     for check in server.http.get("/-/ready").json()["checks"].values():
         if not any(c.isdigit() for c in check["detail"]):
             assert check["detail"] in page
+
+
+def test_of_two_last_admins_one_stays(new_server: Any) -> None:
+    """Two who revoke each other in the same moment do not lock the site, eight times."""
+    own = new_server(WORKERS="2").start()
+    keys = [own.key]
+    for _ in range(8):
+        body = {"name": "x", "scopes": ["admin"]}
+        made = own.api("POST", "/keys", json=body, headers=by(keys[0]))
+        keys = [keys[0], made.json()["key"]]
+        listed = own.api("GET", "/keys", headers=by(keys[0])).json()["keys"]
+        ids = [key["id"] for key in sorted(listed, key=lambda key: key["id"] == made.json()["id"])]
+        people, ready = [Person(own, key) for key in keys], threading.Barrier(2)
+
+        def revoke(person: Person, identity: str, ready: threading.Barrier = ready) -> None:
+            page = person.see("/-/keys")
+            ready.wait()
+            person.post(f"/-/keys/{identity}/revoke", page)
+
+        pairs = zip(people, reversed(ids), strict=True)
+        threads = [threading.Thread(target=revoke, args=pair) for pair in pairs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        keys = [key for key in keys if own.api("GET", "/keys", headers=by(key)).status_code == 200]
+        assert len(keys) == 1
+
+
+def by(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def test_a_new_secret_is_for_the_page_of_keys(server: Server) -> None:
+    """Another page that is loaded first does not use it up, and no other session is shown it."""
+    person, other = Person(server), Person(server)
+    answer = person.send("/-/keys", name=alias(), scopes=["links:read"])
+    shown = answer.headers["Set-Cookie"]
+    assert "Path=/-/keys" in shown
+    cookie = re.search(r"shortener-message=([^;]+)", shown)
+    assert cookie is not None
+    assert "sk_" not in person.see("/-/")
+    other.http.cookies.set("shortener-message", cookie[1], path="/-/keys")
+    assert "Your new key" not in other.see("/-/keys")
+    assert "Your new key" in person.see("/-/keys")
+    assert "Your new key" not in person.see("/-/keys")

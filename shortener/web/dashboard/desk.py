@@ -77,13 +77,8 @@ class Desk:
                 "account": account(),
                 "places": places.open_to(account()),
                 "form_token": self._form_token(),
-                "message": g.message,
-                "secret": g.secret,
+                **self._take_message(),
             }
-
-        @views.before_request
-        def read_message() -> None:
-            g.message, g.secret = self._message()
 
         @views.after_request
         def protect(response: Response) -> Response:
@@ -93,8 +88,8 @@ class Desk:
             if response.mimetype == "text/html":
                 response.headers["Content-Security-Policy"] = policy
                 response.headers["Referrer-Policy"] = "same-origin"
-                if g.get("message") and response.status_code == 200:
-                    response.delete_cookie(MESSAGE, PATH)
+                if "shown" in g and response.status_code == 200:
+                    response.delete_cookie(MESSAGE, g.shown)
             return response
 
     def sign_in(self, key: str, to: str) -> Response:
@@ -117,11 +112,12 @@ class Desk:
 
     def go(self, to: str, message: str, secret: str = "") -> Response:
         """Go on to a page that shows `message`, and a new key's `secret`, once: what a form answers
-        when it has done it."""
+        when it has done it.  Pages elsewhere do not get the message, nor do other sessions."""
         response = see_other(to)
         if message:
-            shown = self._serializer("message").dumps([message, secret])
-            self._set(response, MESSAGE, shown, 60)
+            path = urlsplit(to).path
+            shown = self._serializer(f"message.{g.session}").dumps([message, secret, path])
+            self._set(response, MESSAGE, shown, 60, path)
         return response
 
     def check_origin(self) -> None:
@@ -160,13 +156,14 @@ class Desk:
         token: str = self._serializer("form").dumps(g.session).rpartition(".")[2]
         return token
 
-    def _message(self) -> tuple[str, str]:
-        cookie = request.cookies.get(MESSAGE)
+    def _take_message(self) -> dict[str, str]:
+        """What is to be shown once, which is now."""
+        cookie = request.cookies.get(MESSAGE, "")
         try:
-            message, secret = self._serializer("message").loads(cookie) if cookie else ("", "")
-        except (BadSignature, ValueError, TypeError):
-            return "", ""
-        return message, secret
+            message, secret, g.shown = self._serializer(f"message.{g.session}").loads(cookie)
+        except BadSignature:
+            return {"message": "", "secret": ""}
+        return {"message": message, "secret": secret}
 
     def _sign(self, token: str) -> str:
         return str(self._serializer("session").dumps(token))
@@ -174,12 +171,12 @@ class Desk:
     def _serializer(self, use: str) -> URLSafeSerializer:
         return URLSafeSerializer(self._secret(), salt=f"shortener.{use}")
 
-    def _set(self, response: Response, name: str, value: str, age: int) -> None:
+    def _set(self, response: Response, name: str, value: str, age: int, path: str = PATH) -> None:
         response.set_cookie(
             name,
             value,
             max_age=age,
-            path=PATH,
+            path=path,
             secure=self._is_secure,
             httponly=True,
             samesite="Lax",
