@@ -9,7 +9,7 @@ and the site's counts do not depend on it.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
 import msgspec
@@ -42,6 +42,19 @@ class Tags:
 
     def list(self) -> "list[TagCounts]":
         """Every tag that has links, in alphabetical order."""
+        counts = self._links_by_tag()
+        tags = sorted(counts)
+        totals = self._stats.totals([tag_subject(tag) for tag in tags])
+        return [
+            TagCounts(tag, counts[tag], total.clicks)
+            for tag, total in zip(tags, totals, strict=True)
+        ]
+
+    def names(self) -> Sequence[str]:
+        """The same without their counts, which take a look at each."""
+        return sorted(self._links_by_tag())
+
+    def _links_by_tag(self) -> dict[str, int]:
         pipeline = self._store.pipeline(transaction=False)
         for bucket in keys.BUCKETS:
             pipeline.hgetall(keys.tags(bucket))
@@ -49,12 +62,7 @@ class Tags:
         for part in cast("list[dict[bytes, bytes]]", pipeline.execute()):
             for tag, links in part.items():
                 counts[tag.decode()] = counts.get(tag.decode(), 0) + int(links)
-        tags = sorted(counts)
-        totals = self._stats.totals([tag_subject(tag) for tag in tags])
-        return [
-            TagCounts(tag, counts[tag], total.clicks)
-            for tag, total in zip(tags, totals, strict=True)
-        ]
+        return counts
 
     def links(self, tag: str) -> int:
         """How many links have it."""

@@ -17,6 +17,7 @@ MAX_HITS = 130  # intervals with a title each; more are too narrow to be pointed
 CLOSE = 62  # intervals; the columns of more are drawn closer
 HEIGHT = 100  # of every picture, in its own units
 TILE = 10  # units of the map from one country to the next
+SPARK = 30  # days of a sparkline
 SHADES = 5  # of the map
 
 

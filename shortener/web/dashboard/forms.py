@@ -122,10 +122,8 @@ def blueprint(
 
     def _zone(given: Mapping[str, str]) -> ZoneInfo:
         """The zone that times were typed in: the form names it."""
-        try:
-            return ZoneInfo(given["zone"])
-        except (KeyError, ValueError, OSError):
-            return reports.zone()
+        name = given.get("zone")
+        return reports.zone_named(name) if name else reports.zone()
 
     def _others(given: Mapping[str, str], current: Link) -> dict[str, str]:
         """What differs between what was typed and what the link has become."""

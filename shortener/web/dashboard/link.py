@@ -44,17 +44,16 @@ def blueprint(
         found = links.get(domains.link_name(code, domain))
         answer, now = shown.of([found])[0], int(time.time())
         zone = reports.zone()
-        used = 0 if answer.remaining is None else (found.max_clicks or 0) - answer.remaining
         names = {one.id: one.name for one in accounts.list()}
         may_read = account().may("stats:read")
         more: dict[str, Any] = {
             "link": answer,
             "domain": domain,
             "shown_url": answer.short_url.partition("://")[2],
-            "state": words.state(found, used, now),
+            "state": words.state(found, answer.remaining, now),
             "made": words.moment(found.created, zone),
             "maker": names.get(found.by),
-            "facts": list(_facts(found, answer, used, zone)),
+            "facts": list(_facts(found, answer, zone)),
             "actions": list(_actions(found)),
             "may_read_stats": may_read,
         }
@@ -71,7 +70,7 @@ def _actions(link: Link) -> Iterator[tuple[str, str, str]]:
             yield name, url_for(endpoint, code=link.code, domain=link.domain), style
 
 
-def _facts(link: Link, answer: LinkAnswer, used: int, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
+def _facts(link: Link, answer: LinkAnswer, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
     """What is out of the ordinary, and the clicks of all time."""
     yield "Clicks since then", f"{answer.clicks:,}"
     if answer.bots:
@@ -82,7 +81,8 @@ def _facts(link: Link, answer: LinkAnswer, used: int, zone: ZoneInfo) -> Iterato
         yield "Begins", words.moment(link.starts, zone)
     if link.expires is not None:
         yield "Ends", words.moment(link.expires, zone)
-    if link.max_clicks is not None:
+    if link.max_clicks is not None and answer.remaining is not None:
+        used = link.max_clicks - answer.remaining
         yield "Visitors let through", f"{used:,} of {link.max_clicks:,}"
     if link.expired_url is not None:
         yield "Leads to when it is over", link.expired_url

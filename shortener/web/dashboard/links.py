@@ -37,7 +37,6 @@ from shortener.web.dashboard.reports import Reports
 from shortener.web.domains import Domains
 
 ROWS = 20  # of a page
-SPARK = 30  # days
 MAX_EXPORT = 50_000  # links in one CSV
 MAX_KNOWN = 200  # tags that are offered
 FILTERS = ("search", "tag", "created_after", "created_before", "domain", "sort")
@@ -97,7 +96,7 @@ def blueprint(
             asked=request.args,
             tags=request.args.getlist("tag"),
             without={tag: _without(tag) for tag in request.args.getlist("tag")},
-            known=[one.tag for one in tags.list()[:MAX_KNOWN]],
+            known=tags.names()[:MAX_KNOWN],
             domains=[] if domains.only else sorted(domains.all),
             sorts=SORTS,
             wrong=wrong,
@@ -150,14 +149,14 @@ def blueprint(
         days: list[list[int]] = [[] for _ in found]
         if account().may("stats:read"):
             subjects = [link_subject(link.name, link.number) for link in found]
-            days = stats.daily(subjects, SPARK, now)
+            days = stats.daily(subjects, charts.SPARK, now)
         return [
             Row(
                 link.name,
                 answer,
                 link.domain,
                 answer.short_url.partition("://")[2],
-                words.state(link, _used(answer), int(now.timestamp())),
+                words.state(link, answer.remaining, int(now.timestamp())),
                 charts.sparkline(counts) if any(counts) else "",
                 words.moment(link.created, zone),
             )
@@ -220,10 +219,6 @@ def _query(pairs: list[tuple[str, str]]) -> str:
 def _only_query(text: str) -> str:
     """What a form says of the list that it was on: a query and nothing else."""
     return text if re.fullmatch(r"\?[\w%.~=&+*/:@!,;$'()-]*", text, re.ASCII) else ""
-
-
-def _used(answer: LinkAnswer) -> int:
-    return 0 if answer.max_clicks is None else answer.max_clicks - (answer.remaining or 0)
 
 
 def _tagged(link: Link, tag: str) -> Link:

@@ -29,7 +29,6 @@ from shortener.web.domains import Domains
 from shortener.web.preview import picture
 
 TOP = 6  # links that are clicked most
-SPARK = 30  # days
 
 
 def blueprint(
@@ -112,7 +111,7 @@ def blueprint(
     def _top(now: datetime, may_read: bool) -> list[dict[str, Any]]:
         found = catalogue.page(Question(TOP, None, "-clicks")).links
         subjects = [link_subject(link.name, link.number) for link in found]
-        days = stats.daily(subjects, SPARK, now) if may_read else [[] for _ in found]
+        days = stats.daily(subjects, charts.SPARK, now) if may_read else [[] for _ in found]
         return [
             {
                 "link": answer,

@@ -97,8 +97,12 @@ class Reports:
 
     def zone(self) -> ZoneInfo:
         """The zone that the page's times are in: the one asked for, or the visitor's own."""
+        return self.zone_named(request.args.get("tz") or self._own_zone())
+
+    def zone_named(self, name: str) -> ZoneInfo:
+        """A time zone, or the site's for what is none."""
         try:
-            return ZoneInfo(request.args.get("tz") or self._own_zone())
+            return ZoneInfo(name) if name else self._cells.zone
         except (KeyError, ValueError, OSError):
             return self._cells.zone
 
@@ -148,11 +152,7 @@ class Reports:
 
     def _own_zone(self) -> str:
         """The visitor's time zone, as far as we know."""
-        zone = request.cookies.get(ZONE, "")
-        try:
-            return ZoneInfo(zone).key if zone else self._cells.zone.key
-        except (KeyError, ValueError, OSError):
-            return self._cells.zone.key
+        return self.zone_named(request.cookies.get(ZONE, "")).key
 
     def _csv(self, subject: Subject, asked: "MultiDict[str, str]", now: datetime) -> Response:
         wanted = stats_forms.asked(asked, MIMEAccept(), self._cells, now)

@@ -93,10 +93,11 @@ def change(now: int, before: int) -> str:
     return f"{abs(percent):,} % {'more' if percent > 0 else 'fewer'} than before"
 
 
-def state(link: Link, used: int, now: int) -> str:
-    """Whether a link leads anywhere, as one word or two."""
+def state(link: Link, remaining: int | None, now: int) -> str:
+    """Whether a link leads anywhere, as one word or two; `remaining` are those `max_clicks` lets
+    through still."""
     if link.is_over(now):
         return "expired"
-    if link.max_clicks is not None and used >= link.max_clicks:
+    if remaining == 0:
         return "used up"
     return "not begun" if link.starts is not None and now < link.starts else "live"
