@@ -1,5 +1,6 @@
 """Pictures of every page: `make screenshots`.  Three are kept for the README, in `docs/`."""
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -33,7 +34,7 @@ def main() -> None:
                     for path in PAGES:
                         page.goto(path)
                         page.wait_for_timeout(200)
-                        name = path.strip("/-").split("?")[0].replace("/", "-") or "overview"
+                        name = re.sub(r"[^a-z0-9]+", "-", path.strip("/-")) or "overview"
                         picture = FOLDER / f"{name}-{scheme}-{width}.png"
                         page.screenshot(path=picture, full_page=True)
                         for kept, wanted in KEPT.items():
