@@ -111,15 +111,16 @@ class Supervisor:
         return new_key
 
     def _wait_for(self, web: Watched, address: str) -> None:
-        """Wait until all answers: pages come later than redirects.  A gunicorn that dies before has
-        said why."""
+        """Wait until all answers, Flask too, which has no part in a GET of `/-/health`.  A gunicorn
+        that dies before has said why."""
         deadline = time.monotonic() + START_PATIENCE
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        request = urllib.request.Request(f"{address}/-/health", method="OPTIONS")  # noqa: S310 - ours
         while not self._stop.is_set():
             if web.process.poll() is not None:
                 raise StartError("gunicorn did not start")
             try:
-                with opener.open(f"{address}/robots.txt", timeout=1):
+                with opener.open(request, timeout=1):
                     return
             except OSError:
                 if time.monotonic() > deadline:
