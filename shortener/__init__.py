@@ -31,7 +31,8 @@ row 3  site         what is fixed at the first start      link       what a link
        pieces       batches, cut to fit a script          metrics    numbers for Prometheus
        health       named checks, in words
        qr           short URLs as QR codes                pulse      what is clicked just now
-       applying     the script of the tally
+       applying     the script of the tally               marks      where a bucket stands
+       set_aside    clicks that a script fails on
 row 4  web/         everything that knows HTTP
 row 5  app          wires Flask on one screen            front      wires the event loop
        kit          what each of the two has

@@ -13,18 +13,18 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-import msgspec
-
 from shortener import connections
 from shortener.config import StartError
 from shortener.flag import Flag
 from shortener.increments import Increments
+from shortener.marks import Mark
 from shortener.pieces import SITE_BUCKET, Pieces, apart
 from shortener.pulse import Pulse
 from shortener.salts import Salts
 from shortener.segments import Batch, HeldJournal, held_journals
+from shortener.set_aside import SetAside
 from shortener.status import Status, write_status
-from shortener.tally import Tally
+from shortener.tally import Tally, parts_of
 
 POLL = 0.2  # seconds between two looks at the journals when there is little to do
 PACE = 256 * 1024  # bytes; less is little: clicks that wait together cost fewer increments
@@ -32,7 +32,6 @@ COMPARE = 1.0  # seconds between two looks at the marks
 HOLD = 15 * 60.0  # seconds that a segment is held after it was applied
 HOLD_TRACES = 24 * 3600.0  # seconds that the manifest of a finished journal is held
 FINISH = 5.0  # seconds that a stop in order may take
-FAILURES = 2  # times that a script may fail on the same clicks before they are set aside
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +50,9 @@ class Aggregator:
     ) -> None:
         self._tally, self._pieces, self._salts, self._pulse = tally, pieces, salts, pulse
         self._data_dir, self._limit = data_dir, limit
-        self._marks: dict[str, dict[str, int]] = {}  # journal -> bucket -> offset
+        self._marks: dict[str, dict[str, Mark]] = {}  # journal -> bucket
         self._applied_at: dict[Path, float] = {}  # segment -> when it was seen wholly applied
-        self._failures: dict[tuple[str, str, int], int] = defaultdict(int)
+        self._aside = SetAside(data_dir)
         self._highest = 0  # number of a link among the clicks applied
         self._lost: dict[str, int] = {}  # journal -> clicks
         self._reported = 0.0
@@ -74,7 +73,7 @@ class Aggregator:
                 self._marks[journal.name] = self._tally.register(journal.name)
             try:
                 progress |= self._catch_up(journal, alive)
-                lag += journal.segments[-1].end - min(self._marks[journal.name].values())
+                lag += journal.segments[-1].end - min(self._marks[journal.name].values()).offset
             except OSError as error:  # a journal that cannot be read holds no other one up
                 log.error("cannot read %s: %s", journal.name, error)  # noqa: TRY400 - one line
         self.status.lag = lag
@@ -83,82 +82,83 @@ class Aggregator:
     def _catch_up(self, journal: HeldJournal, alive: bool) -> bool:
         """One batch for every group of buckets that stand at the same place; whether any moved."""
         marks = self._marks[journal.name]
-        groups: dict[int, dict[str, int]] = defaultdict(dict)
+        groups: dict[Mark, list[str]] = defaultdict(list)
         for bucket, mark in marks.items():
-            groups[mark][bucket] = mark
+            groups[mark].append(bucket)
         before = dict(marks)
         for mark, group in sorted(groups.items()):
-            if mark < journal.start:
+            if mark.offset < journal.start:
                 self._skip_lost(journal, group, mark)
                 continue
-            batch = journal.read(mark, alive)
-            for buckets in apart(group) if batch.end != mark else ():
+            batch = journal.read(mark.offset, alive, mark.end - mark.offset)
+            for buckets in apart(group) if batch.end != mark.offset else ():
                 self._work_off(journal, buckets, mark, batch)
         return marks != before
 
-    def _work_off(self, journal: HeldJournal, buckets: list[str], mark: int, batch: Batch) -> None:
+    def _work_off(self, journal: HeldJournal, buckets: list[str], mark: Mark, batch: Batch) -> None:
         """Apply a batch, piece by piece, to the buckets that stand at `mark` and follow."""
-        for piece, increments in self._pieces.cut(batch, buckets):
-            group = {b: mark for b in buckets if self._marks[journal.name][b] == mark}
-            self._apply(journal, group, mark, piece, increments)
-            mark = piece.end
+        marks = self._marks[journal.name]
+        if mark.end:  # somebody did not finish
+            pieces = iter([self._pieces.begun(batch, buckets, mark)])
+        else:
+            pieces = self._pieces.cut(batch, buckets)
+        for piece, increments in pieces:
+            for bucket in buckets:
+                if marks[bucket] == mark:
+                    self._apply(journal, bucket, piece, increments)
+            mark = Mark(piece.end)
 
     def _apply(
-        self,
-        journal: HeldJournal,
-        group: dict[str, int],
-        mark: int,
-        batch: Batch,
-        increments: Increments,
+        self, journal: HeldJournal, bucket: str, piece: Batch, increments: Increments
     ) -> None:
-        applied = self._tally.apply(journal.name, group, batch.end, increments)
-        self._highest = max(self._highest, *(click.number for click in batch.clicks), 0)
-        for bucket, answer in applied.items():
-            self._marks[journal.name][bucket] = answer.mark
-            self.status.refused += answer.refused
-            if answer.failure:
-                self._fail(journal, bucket, mark, batch, answer.failure)
-                continue
-            self._failures.pop((journal.name, bucket, mark), None)
-            if bucket == SITE_BUCKET and answer.mark == batch.end:  # every click counts there
-                self.status.applied += len(batch.clicks)
-                self._pulse.note(batch.clicks)
-                if batch.damaged:
-                    self.status.damaged += len(batch.damaged)
-                    self._set_aside(f"{journal.name}.{mark:020d}.damaged", batch.damaged)
+        """Apply a piece to a bucket, part by part."""
+        marks = self._marks[journal.name]
+        while True:
+            mark = marks[bucket]
+            applied = self._tally.apply(journal.name, bucket, mark, piece.end, increments)
+            marks[bucket] = applied.mark
+            self.status.refused += applied.refused
+            if applied.failure:
+                if self._aside.has_failed_often(journal.name, bucket, mark, applied.failure):
+                    self._step_over(journal, bucket, piece, increments)
+                return
+            self._aside.has_worked(journal.name, bucket, mark)
+            if applied.mark == Mark(piece.end):
+                break
+            if not (applied.mark.end == piece.end and applied.mark > mark):
+                return  # it stood elsewhere, and nothing has changed
+        if bucket == SITE_BUCKET:  # every click counts there
+            self._note(journal, mark, piece)
 
-    def _fail(
-        self, journal: HeldJournal, bucket: str, mark: int, batch: Batch, failure: str
+    def _note(self, journal: HeldJournal, mark: Mark, piece: Batch) -> None:
+        """A piece is counted."""
+        self._highest = max(self._highest, *(click.number for click in piece.clicks), 0)
+        self.status.applied += len(piece.clicks)
+        self._pulse.note(piece.clicks)
+        if piece.damaged:
+            self.status.damaged += len(piece.damaged)
+            self._aside.damage(journal.name, mark, piece.damaged)
+
+    def _step_over(
+        self, journal: HeldJournal, bucket: str, piece: Batch, increments: Increments
     ) -> None:
-        """Count a failed script; the second time, set the clicks aside and go on behind them."""
-        key = (journal.name, bucket, mark)
-        self._failures[key] += 1
-        log.error("bucket %s refused clicks of %s at %d: %s", bucket, journal.name, mark, failure)
-        if self._failures[key] < FAILURES:
-            return
-        name = f"{journal.name}.{mark:020d}.{bucket}.json"
-        self._set_aside(name, msgspec.json.encode(batch.clicks))
-        skipped = self._tally.apply(journal.name, {bucket: mark}, batch.end, None)[bucket]
+        """Set aside what a part of a piece has for a bucket, and go on behind it."""
+        mark = self._marks[journal.name][bucket]
+        parts = parts_of(bucket, mark, increments)
+        clicks = increments.concerning(piece.clicks, bucket, mark.done, parts)
+        self._aside.clicks(journal.name, bucket, mark, clicks)
+        skipped = self._tally.skip(journal.name, bucket, mark, mark.after(piece.end, parts))
         if not skipped.failure:
             self._marks[journal.name][bucket] = skipped.mark
-            self.status.set_aside += len(batch.clicks)
-            del self._failures[key]
+            self.status.set_aside += len(clicks)
+            self._aside.has_worked(journal.name, bucket, mark)
 
-    def _set_aside(self, name: str, data: bytes) -> None:
-        """Keep what cannot be counted for an operator to look at."""
-        folder = self._data_dir / "set-aside"
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            (folder / name).write_bytes(data)
-        except OSError as error:
-            log.error("cannot set %s aside: %s", name, error)  # noqa: TRY400 - one line
-
-    def _skip_lost(self, journal: HeldJournal, group: dict[str, int], mark: int) -> None:
+    def _skip_lost(self, journal: HeldJournal, group: list[str], mark: Mark) -> None:
         """The store stands before the oldest byte we hold: say what is lost, and go on."""
-        self._report_lost(journal, mark)
-        applied = self._tally.apply(journal.name, group, journal.start, None)
-        for bucket, answer in applied.items():
-            self._marks[journal.name][bucket] = answer.mark
+        self._report_lost(journal, mark.offset)
+        for bucket in group:
+            skipped = self._tally.skip(journal.name, bucket, mark, Mark(journal.start))
+            self._marks[journal.name][bucket] = skipped.mark
 
     def _report_lost(self, journal: HeldJournal, mark: int) -> None:
         lost = journal.lost(mark)
@@ -167,7 +167,7 @@ class Aggregator:
             self._lost[journal.name] = lost
             self.status.lost = sum(self._lost.values())
 
-    def compare(self) -> dict[str, dict[str, int]]:
+    def compare(self) -> dict[str, dict[str, Mark]]:
         """Look whether the store still stands where we left it; answers its marks."""
         stored = self._tally.marks()
         for journal, marks in self._marks.items():
@@ -204,10 +204,10 @@ class Aggregator:
         self.status.dropped = sum(journal.dropped() for journal in journals)
         self._salts.tidy(self._journals, time.time())
 
-    def _tidy(self, journal: HeldJournal, stored: dict[str, dict[str, int]], held: int) -> int:
+    def _tidy(self, journal: HeldJournal, stored: dict[str, dict[str, Mark]], held: int) -> int:
         """Delete what may go of one journal; `held` bytes lie there in all.  How many went."""
         now, gone = time.monotonic(), 0
-        applied = min(self._marks.get(journal.name, {"": 0}).values())
+        applied = min(self._marks.get(journal.name, {"": Mark(0)}).values()).offset
         alive = journal.alive()
         for segment in journal.segments[:-1] if alive else list(journal.segments):
             if segment.end > applied:
@@ -222,7 +222,7 @@ class Aggregator:
                 self._applied_at.pop(segment.path, None)
         if not journal.segments and not alive:
             marks = [marks[journal.name] for marks in stored.values() if journal.name in marks]
-            self._report_lost(journal, min(marks, default=1 << 62))
+            self._report_lost(journal, min(marks, default=Mark(1 << 62)).offset)
             self._forget(journal)
         return gone
 

@@ -21,10 +21,12 @@ from shortener.visits import DIMENSIONS
 # mark, and how many increments were refused.
 APPLY = """
 local mark = redis.call('HGET', KEYS[1], ARGV[1])
-if not mark then return {-1, 0} end
-if mark ~= ARGV[2] then return {tonumber(mark), 0} end
+if not mark then return {'-1', 0} end
+if mark ~= ARGV[2] then return {mark, 0} end
 local groups, kind = cmsgpack.unpack(ARGV[4]), redis.call('TYPE', KEYS[2]).ok
-if kind ~= 'zset' and kind ~= 'none' then return redis.error_reply('the index is a ' .. kind) end
+if #groups > 0 and kind ~= 'zset' and kind ~= 'none' then
+  return redis.error_reply('the index is a ' .. kind)
+end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 local KEPT, OTHER = %(kept)s, %(other)s
 local refused = 0
@@ -36,8 +38,9 @@ local function read(key, fields)
   if not found.err then return found end
 end
 
--- Add to fields of a hash; `old` is what they have.  What is no number is left alone.
-local function add(key, expires, fields, by, old)
+-- Add to fields of a hash; `old` is what they have.  What is no number is left alone.  `more` is
+-- set along: fields and values.
+local function add(key, expires, fields, by, old, more)
   if #fields == 1 and not old then
     local now = redis.pcall('HINCRBY', key, fields[1], by[1])
     if type(now) == 'table' then
@@ -48,7 +51,8 @@ local function add(key, expires, fields, by, old)
     return
   end
   old = old or read(key, fields)
-  local sets, fresh, n = {}, false, 0
+  local sets, fresh = more or {}, false
+  local n = #sets
   for i = 1, #fields do
     local had = old and (old[i] and tonumber(old[i]) or not old[i] and 0)
     if had then
@@ -87,16 +91,33 @@ local function grown(day, quarter, counted)
   return math.max(0, math.min(quarter[6], redis.call('PFCOUNT', day[5]) - (counted or 0)))
 end
 
--- What becomes of labels that the month has not seen: names and fields that take part, and clicks.
+-- What becomes of labels that the month has not seen: what it has of those that take part, their
+-- names, their fields in the day, clicks, and what the month is to remember of their numbers.
 local function admit(month, place, old, names, fields, clicks)
-  local known, there, days, counts, others, given = {}, {}, {}, {}, {}, {}
+  local asked, known_at = {}, {}
+  local function ask(field)
+    if not known_at[field] then asked[#asked + 1], known_at[field] = field, #asked + 1 end
+  end
   for i, name in ipairs(names) do
-    local letter, is_other = string.sub(name, 1, 1), false
     if not old[i] then
-      given[letter] = given[letter] or tonumber(redis.call('HGET', month, '#' .. letter) or 0)
+      ask((fields[i] - place) / 4)
+      ask('#' .. string.sub(name, 1, 1))
+      ask(string.sub(name, 1, 1))
+    end
+  end
+  local found = read(month, asked)
+  local known, there, days, counts, others, more = {}, {}, {}, {}, {}, {}
+  for i, name in ipairs(names) do
+    local letter = string.sub(name, 1, 1)
+    local given, is_other = known_at['#' .. letter], false
+    if not old[i] then
       local number = (fields[i] - place) / 4
-      is_other = given[letter] >= KEPT[letter] or redis.call('HSETNX', month, number, 1) == 0
-      if not is_other then given[letter] = given[letter] + 1 end
+      local had = tonumber(found[given] or 0)
+      is_other = had >= KEPT[letter] or found[known_at[number]]
+      if not is_other then
+        found[given], found[known_at[number]] = had + 1, true
+        more[#more + 1], more[#more + 2] = number, 1
+      end
     end
     if is_other then
       others[letter] = (others[letter] or 0) + clicks[i]
@@ -105,22 +126,28 @@ local function admit(month, place, old, names, fields, clicks)
       days[#days + 1], counts[#counts + 1] = fields[i], clicks[i]
     end
   end
-  for letter, number in pairs(given) do redis.call('HSET', month, '#' .. letter, number) end
+  for field, at in pairs(known_at) do
+    if string.sub(field, 1, 1) == '#' then
+      more[#more + 1], more[#more + 2] = field, tonumber(found[at] or 0)
+    end
+  end
   for letter, number in pairs(others) do
-    known[#known + 1], there[#there + 1] = letter, redis.call('HGET', month, letter)
+    known[#known + 1], there[#there + 1] = letter, found[known_at[letter]]
     days[#days + 1], counts[#counts + 1] = OTHER[letter] * 4 + place, number
   end
-  return there, known, days, counts
+  return there, known, days, counts, more
 end
 
 -- Clicks by label, of the month and of the day.
 local function label(month, stretch, expires, place, names, fields, clicks)
-  local old, are_new = read(month, names), false
+  local old, are_new, more = read(month, names), false, nil
   for i = 1, old and #names or 0 do
     if not old[i] then are_new = true break end
   end
-  if are_new then old, names, fields, clicks = admit(month, place, old, names, fields, clicks) end
-  add(month, 0, names, clicks, old)
+  if are_new then
+    old, names, fields, clicks, more = admit(month, place, old, names, fields, clicks)
+  end
+  add(month, 0, names, clicks, old, more)
   if old then add(stretch, expires, fields, clicks) end
 end
 
@@ -174,7 +201,7 @@ for _, group in ipairs(groups) do
     end
   end
 end
-return {tonumber(ARGV[3]), refused}
+return {ARGV[3], refused}
 """
 
 

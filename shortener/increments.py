@@ -1,121 +1,122 @@
 """Increments: what a stretch of a journal adds to the store, by bucket and subject.
 
 A subject is the link, each tag it carries, and the site; a visit to an unknown code counts for the
-orphans alone.  Clicks are summed up by subject and quarter of an hour, their labels by subject and
-day, and the keys are spelled once for all clicks that share them.
+orphans alone.  Clicks are read once, put together by subject and quarter of an hour, and counted
+there all at once; the keys are spelled once for all clicks that share them.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
+from itertools import chain
 
 import msgspec
 
-from shortener import keys
+from shortener import keys, marks
 from shortener.cells import DAYS_A_STRETCH, QUARTER, Cells, Day, label_number
 from shortener.journal import Click
-from shortener.visits import Visit, Visits
+from shortener.visits import Visits
 
 MILLISECONDS_A_QUARTER = QUARTER * 1000
+REMEMBERED = 100_000  # targets of clicks
 EMPTY = msgspec.msgpack.encode([])  # packed: nothing is added
 
-_Target = tuple[str, int]  # a link's name and number, or the name of another subject and 0
-_SITE: _Target = (keys.SITE_SUBJECT, 0)
-_ORPHANS: _Target = (keys.ORPHANS_SUBJECT, 0)
+_Target = tuple[str, int, str]  # a link's name and number, or another subject and 0; the bucket
+_Group = list[object]  # what the script takes for a subject
 _pack = msgspec.msgpack.Encoder().encode
 
 Hash = Callable[[int, str], int | None]  # of a visitor, on a date such as 20261125
 
 
-class _Quarter:
-    """A quarter of an hour of one subject."""
+class Read(msgspec.Struct, gc=False):
+    """A click, read: for whom it counts, and as what."""
 
-    __slots__ = ("bots", "people", "public", "visitors")
-
-    def __init__(self) -> None:
-        self.people = self.bots = self.public = 0
-        self.visitors: set[int] = set()
-
-
-class _Subject:
-    """What one subject gets.  `unused` clicks took no use of `max_clicks` when answered."""
-
-    __slots__ = ("labels", "last", "quarters", "unused")
-
-    def __init__(self) -> None:
-        self.last = self.unused = 0
-        self.quarters: dict[int, _Quarter] = {}
-        self.labels: dict[int, dict[str, int]] = {}  # by the day's date
+    targets: tuple[_Target, ...]
+    at: int  # milliseconds since 1970
+    quarter: int  # since 1970
+    used: bool  # has taken one of the link's max_clicks
+    is_bot: bool
+    labels: tuple[str, ...]
+    visitor: int | None
 
 
 class Increments:
-    """The increments of clicks."""
+    """The increments of clicks, for some buckets.  `largest` is what the largest subject costs."""
 
-    def __init__(
-        self,
-        clicks: Sequence[Click],
-        visits: Sequence[Visit],
-        cells: Cells,
-        visitor: Hash,
-        buckets: Collection[str],
-    ) -> None:
+    def __init__(self, clicks: Sequence[Read], cells: Cells, buckets: Collection[str]) -> None:
         self._cells = cells
-        subjects: dict[_Target, _Subject] = {}
-        for click, visit in zip(clicks, visits, strict=True):
-            quarter = click.at // MILLISECONDS_A_QUARTER
-            date = cells.day(quarter).date
-            who = visitor(date, visit.visitor) if visit.visitor else None
-            for target in _targets(click):
-                if keys.bucket(target[0]) not in buckets:
-                    continue
-                subject = subjects.get(target)
-                if subject is None:
-                    subject = subjects[target] = _Subject()
-                _count(subject, click, visit, quarter, date, who)
-        self._groups: dict[str, list[list[object]]] = defaultdict(list)
+        subjects: dict[_Target, dict[int, list[Read]]] = {}
+        for click in clicks:
+            for target in click.targets:
+                if target[2] in buckets:
+                    quarters = subjects.get(target)
+                    if quarters is None:
+                        quarters = subjects[target] = {}
+                    found = quarters.get(click.quarter)
+                    if found is None:
+                        quarters[click.quarter] = [click]
+                    else:
+                        found.append(click)
+        self._groups: dict[str, list[tuple[str, _Group]]] = defaultdict(list)
         self._costs: dict[str, int] = defaultdict(int)
-        for target, subject in subjects.items():
-            bucket = keys.bucket(target[0])
-            self._groups[bucket].append(self._group(bucket, target, subject))
-            self._costs[bucket] += _cost(subject)
+        self.largest = 0
+        for target, quarters in subjects.items():
+            group, cost = self._group(target, quarters)
+            self._groups[target[2]].append((target[0], group))
+            self._costs[target[2]] += cost
+            self.largest = max(self.largest, cost)
 
-    @property
-    def largest(self) -> int:
-        """Increments in the fullest bucket."""
-        return max(self._costs.values(), default=0)
+    def parts(self, bucket: str, fitting: int) -> int:
+        """In how many parts the groups of a bucket are to be cut, of which each costs so much."""
+        return -(-self._costs.get(bucket, 0) // fitting) or 1
 
-    def packed(self, bucket: str) -> bytes:
-        """The groups of a bucket as `tally.APPLY` takes them."""
-        return _pack(self._groups.get(bucket, []))
+    def packed(self, bucket: str, part: int, parts: int) -> bytes:
+        """The groups in a part of a bucket as `tally.APPLY` takes them."""
+        groups = self._groups.get(bucket, [])
+        return _pack([g for name, g in groups if parts == 1 or marks.part_of(name, parts) == part])
 
-    def _group(self, bucket: str, target: _Target, subject: _Subject) -> list[object]:
-        name, number = target
+    def concerning(
+        self, clicks: Sequence[Click], bucket: str, part: int, parts: int
+    ) -> list[Click]:
+        """Those of some clicks that count in a part of a bucket."""
+        here = {(name, bucket) for name, _ in self._groups.get(bucket, [])}
+        here = {(name, b) for name, b in here if marks.part_of(name, parts) == part}
+        return [c for c in clicks if any((name, b) in here for name, _, b in _targets(c))]
+
+    def _group(self, target: _Target, quarters: dict[int, list[Read]]) -> tuple[_Group, int]:
+        """What the script takes for a subject, and what that costs it, in increments."""
+        name, number, bucket = target
         key = str(number) if number else name
-        days: dict[int, list[list[object]]] = {}
-        dates: dict[int, Day] = {}
-        for number_of, quarter in sorted(subject.quarters.items()):
-            day = self._cells.day(number_of)
-            cell = self._cells.quarter(number_of)
-            dates[day.date] = day
-            days.setdefault(day.date, []).append(
+        last = unused = 0
+        days: dict[int, tuple[Day, list[_Group], list[tuple[str, ...]]]] = {}
+        cost = 4
+        for quarter, clicks in sorted(quarters.items()):
+            people = [click for click in clicks if not click.is_bot]
+            public = [click.visitor for click in people if click.visitor is not None]
+            visitors = set(public)
+            cell = self._cells.quarter(quarter)
+            day = self._cells.day(quarter)
+            _, counted, labels = days.setdefault(day.date, (day, [], []))
+            labels += [click.labels for click in people]
+            counted.append(
                 [
                     keys.quarters(bucket, key, cell.period),
                     cell.expires,
                     cell.field,
-                    quarter.people,
-                    quarter.bots,
-                    quarter.public,
-                    list(quarter.visitors),
+                    len(people),
+                    len(clicks) - len(people),
+                    len(public),
+                    list(visitors),
                 ]
             )
-        return [
-            name,
-            number,
-            keys.totals(bucket, key),
-            subject.last,
-            keys.uses(bucket, number),
-            subject.unused,
-            [
+            cost += 4 + len(visitors) // 2
+            last = max([last, *[click.at for click in people]])
+            unused += [click.used for click in clicks].count(False)
+        packed: list[_Group] = []
+        for day, counted, labels in days.values():
+            counts = Counter(chain.from_iterable(labels))
+            cost += 6 + 3 * len(counts)
+            packed.append(
                 [
                     keys.days(bucket, key, day.cell.period),
                     day.cell.expires,
@@ -125,16 +126,18 @@ class Increments:
                     keys.visited(bucket, day.date),
                     day.visitors_expire,
                     key,
-                    days[day.date],
+                    counted,
                     keys.months(bucket, key, day.month),
                     keys.labels(bucket, key, day.month, day.stretch),
                     day.labels_expire,
                     day.place,
-                    *_labels(subject.labels.get(day.date, {}), day.place),
+                    list(counts),
+                    [_number(label) * DAYS_A_STRETCH + day.place for label in counts],
+                    list(counts.values()),
                 ]
-                for day in dates.values()
-            ],
-        ]
+            )
+        totals, uses = keys.totals(bucket, key), keys.uses(bucket, number)
+        return [name, number, totals, last, uses, unused, packed], cost
 
 
 class Sums:
@@ -142,65 +145,42 @@ class Sums:
 
     def __init__(self, cells: Cells, visits: Visits, visitor: Hash) -> None:
         self._cells, self._visits, self._visitor = cells, visits, visitor
+        self._targets: dict[tuple[int, str, tuple[str, ...]], tuple[_Target, ...]] = {}
 
-    def read(self, clicks: Sequence[Click]) -> list[Visit]:
-        """What is counted of each click."""
-        return [self._visits.of(click) for click in clicks]
+    def read(self, clicks: Sequence[Click]) -> list[Read]:
+        """What is counted of each click, and for whom."""
+        return [self._read(click) for click in clicks]
 
-    def of(
-        self, clicks: Sequence[Click], visits: Sequence[Visit], buckets: Collection[str]
-    ) -> Increments:
-        """What these clicks, read already, add in some buckets."""
-        return Increments(clicks, visits, self._cells, self._visitor, buckets)
+    def of(self, clicks: Sequence[Read], buckets: Collection[str]) -> Increments:
+        """What these clicks add in some buckets."""
+        return Increments(clicks, self._cells, buckets)
+
+    def _read(self, click: Click) -> Read:
+        known = click.number, click.name, click.tags
+        targets = self._targets.get(known)
+        if targets is None:
+            if len(self._targets) >= REMEMBERED:
+                self._targets.clear()
+            targets = self._targets[known] = _targets(click)
+        quarter = click.at // MILLISECONDS_A_QUARTER
+        visit = self._visits.of(click)
+        who = visit.visitor
+        visitor = self._visitor(self._cells.day(quarter).date, who) if who else None
+        return Read(targets, click.at, quarter, click.used, visit.is_bot, visit.labels, visitor)
 
 
-def _targets(click: Click) -> list[_Target]:
+def _targets(click: Click) -> tuple[_Target, ...]:
     if not click.number:
-        return [_ORPHANS]
-    tags = [(keys.tag_subject(tag), 0) for tag in click.tags]
-    return [(click.name, click.number), _SITE, *tags]
+        return (_subject(keys.ORPHANS_SUBJECT),)
+    tags = (_subject(keys.tag_subject(tag)) for tag in click.tags)
+    link = click.name, click.number, keys.bucket(click.name)
+    return link, _subject(keys.SITE_SUBJECT), *tags
 
 
-def _count(
-    subject: _Subject, click: Click, visit: Visit, quarter: int, date: int, who: int | None
-) -> None:
-    """One more click."""
-    count = subject.quarters.get(quarter)
-    if count is None:
-        count = subject.quarters[quarter] = _Quarter()
-    subject.unused += not click.used
-    if visit.is_bot:
-        count.bots += 1
-        return
-    count.people += 1
-    if click.at > subject.last:
-        subject.last = click.at
-    if who is not None:
-        count.public += 1
-        count.visitors.add(who)
-    labels = subject.labels.get(date)
-    if labels is None:
-        labels = subject.labels[date] = {}
-    for label in visit.labels:
-        labels[label] = labels.get(label, 0) + 1
+def _subject(name: str) -> _Target:
+    return name, 0, keys.bucket(name)
 
 
 @lru_cache(maxsize=20_000)
 def _number(label: str) -> int:
     return label_number(label.encode())
-
-
-def _labels(labels: dict[str, int], place: int) -> tuple[list[str], list[int], list[int]]:
-    """Labels, their fields in the hash of the day, and their clicks."""
-    names = list(labels)
-    fields = [_number(name) * DAYS_A_STRETCH + place for name in names]
-    return names, fields, list(labels.values())
-
-
-def _cost(subject: _Subject) -> int:
-    """What a subject costs the script, in increments."""
-    return (
-        4
-        + sum(4 + len(quarter.visitors) for quarter in subject.quarters.values())
-        + sum(6 + 2 * len(labels) for labels in subject.labels.values())
-    )

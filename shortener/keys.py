@@ -15,7 +15,7 @@
     c:{b}:OWNER:DIGEST     hash    claims      what a request makes               a day, a minute
     o:{b}                  hash    transfer    statistics that were added once    never
     retags                 hash    tags        a tag being renamed -> its new one when done
-    marks:{b}              hash    tally       journal -> offset applied so far   with journal
+    marks:{b}              hash    tally       journal -> mark: applied so far    with journal
     u:{b}:NUMBER           string  links       uses of a link with max_clicks     with the link
     t:{b}:SUBJECT          hash    tally       totals: c, b, r; at; every month   with the link
     q:{b}:SUBJECT:WEEK     hash    tally       quarters of an hour                KEEP_QUARTERS

@@ -1,4 +1,4 @@
-"""Pieces: the clicks of a batch, cut so that each piece fits one script in every bucket it is for.
+"""Pieces: the clicks of a batch, cut so that no subject gets more in a piece than a script may add.
 
 How many clicks fit changes slowly, so the last size is where the next try begins.  The bucket of
 the site has most to do, as every click counts there: it goes in pieces of its own, smaller ones,
@@ -8,19 +8,20 @@ and the others in larger ones, where clicks on one link share their steps.
 from collections.abc import Collection, Iterable, Iterator
 
 from shortener import keys
-from shortener.increments import Increments, Sums
+from shortener.increments import Increments, Read, Sums
 from shortener.journal import Click
+from shortener.marks import Mark
 from shortener.segments import Batch
 from shortener.tally import MAX_INCREMENTS
-from shortener.visits import Visit
 
-MAX_CLICKS = 10_000  # of a piece
+MAX_CLICKS = 30_000  # of a piece
 SITE_BUCKET = keys.bucket(keys.SITE_SUBJECT)
 
 
 def apart(buckets: Iterable[str]) -> list[list[str]]:
-    """Buckets whose pieces are cut together."""
-    parts = [[b for b in buckets if (b == SITE_BUCKET) is alone] for alone in (True, False)]
+    """Buckets whose pieces are cut together; the site's comes last, so it never knows more clicks
+    than all others do."""
+    parts = [[b for b in buckets if (b == SITE_BUCKET) is alone] for alone in (False, True)]
     return [part for part in parts if part]
 
 
@@ -30,21 +31,19 @@ class Pieces:
     def __init__(self, sums: Sums) -> None:
         self._sums = sums
         self._sizes = {True: 100, False: 1_000}  # that are likely to fit; True: for the site
-        self._read: tuple[list[Click], list[Visit]] = ([], [])  # the last batch is cut twice
+        self._read: tuple[list[Click], list[Read]] = ([], [])  # the last batch is cut twice
 
     def cut(self, batch: Batch, buckets: Collection[str]) -> Iterator[tuple[Batch, Increments]]:
         """The pieces of a batch in order, each with its increments for these buckets.
 
         What is damaged goes with the last.
         """
-        if self._read[0] is not batch.clicks:
-            self._read = batch.clicks, self._sums.read(batch.clicks)
-        visits, done, total = self._read[1], 0, len(batch.clicks)
+        read, done, total = self._of(batch), 0, len(batch.clicks)
         is_site = SITE_BUCKET in buckets
         while True:
             end = min(total, done + self._sizes[is_site])
             clicks = batch.clicks[done:end]
-            increments = self._sums.of(clicks, visits[done:end], buckets)
+            increments = self._sums.of(read[done:end], buckets)
             self._sizes[is_site] = _next(len(clicks), increments.largest)
             if increments.largest > MAX_INCREMENTS and len(clicks) > 1:
                 continue
@@ -53,6 +52,17 @@ class Pieces:
                 return
             yield Batch(clicks, batch.ends[done:end], batch.ends[end - 1], b""), increments
             done = end
+
+    def begun(self, batch: Batch, buckets: Collection[str], mark: Mark) -> tuple[Batch, Increments]:
+        """The stretch that some buckets have begun, from the batch that has it at its front."""
+        clicks = [c for c, end in zip(batch.clicks, batch.ends, strict=True) if end <= mark.end]
+        piece = Batch(clicks, batch.ends[: len(clicks)], mark.end, b"")
+        return piece, self._sums.of(self._of(batch)[: len(clicks)], buckets)
+
+    def _of(self, batch: Batch) -> list[Read]:
+        if self._read[0] is not batch.clicks:
+            self._read = batch.clicks, self._sums.read(batch.clicks)
+        return self._read[1]
 
 
 def _next(clicks: int, cost: int) -> int:

@@ -8,8 +8,11 @@ its control characters are gone, and each dimension keeps so many in a month.
 
 import re
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+import msgspec
 
 from shortener import places
 from shortener.agents import Agents, app_of
@@ -53,7 +56,7 @@ class Facts(NamedTuple):
 class Source(NamedTuple):
     """What labels are worked out from: a part of the click, and what is read in it."""
 
-    part: Callable[[Click], Any]
+    part: Callable[[Click], Any]  # hashable
     read: Callable[[Any, Facts], Any]
 
 
@@ -69,7 +72,7 @@ class Dimension(NamedTuple):
     meaning: str
 
 
-class Visit(NamedTuple):
+class Visit(msgspec.Struct, frozen=True, gc=False):
     """What is counted of a click.  Labels are told for people, but for those that are missing."""
 
     labels: tuple[str, ...]  # each with its dimension's letter
@@ -78,15 +81,15 @@ class Visit(NamedTuple):
 
 
 _PLACE = Source(
-    lambda click: (click.country, click.address),
+    attrgetter("country", "address"),
     lambda part, facts: places.country(part[0], part[1], facts.country),
 )
 _REFERRER = Source(
     lambda click: click.referrer or f"\0{click.agent}", lambda part, _: referrer_label(part)
 )
-_AGENT = Source(lambda click: click.agent, lambda part, facts: facts.agents.read(part))
-_LANGUAGE = Source(lambda click: click.language, lambda part, _: language_label(part))
-_UTM = Source(lambda click: click.utm, lambda part, _: part)
+_AGENT = Source(attrgetter("agent"), lambda part, facts: facts.agents.read(part))
+_LANGUAGE = Source(attrgetter("language"), lambda part, _: language_label(part))
+_UTM = Source(attrgetter("utm"), lambda part, _: part)
 
 
 def _itself(text: str) -> str:
