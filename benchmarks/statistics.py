@@ -24,19 +24,21 @@ from benchmarks.arguments import positive
 from benchmarks.client import Client
 from benchmarks.contenders import KEY, STOP_PATIENCE, free_port, serve
 from benchmarks.report import say
-from shortener import cells, children, connections, counting, keys
-from shortener.agents import Agents
+from shortener import children, connections, keys
 from shortener.config import Settings
-from shortener.increments import Sums
+from shortener.counting import wiring
+from shortener.counting.increments import Sums
+from shortener.counting.marks import Mark
+from shortener.counting.pieces import Pieces, apart
+from shortener.counting.salts import Salts
+from shortener.counting.tally import Tally
 from shortener.journal import Click, Journal
-from shortener.link import Link, decode
-from shortener.marks import Mark
-from shortener.pieces import Pieces, apart
-from shortener.places import finder
-from shortener.salts import Salts
+from shortener.links.link import Link, decode
 from shortener.segments import Batch, held_journals
-from shortener.tally import Tally
-from shortener.visits import Facts, Visits
+from shortener.statistics import cells
+from shortener.statistics.agents import Agents
+from shortener.statistics.places import finder
+from shortener.statistics.visits import Facts, Visits
 
 LARGE, SMALL = 10_000_000, 10_000  # clicks
 DAYS = 400
@@ -133,7 +135,7 @@ class Filling:
         self._store, self._tally = store, Tally(store)
         self._visits = Visits(Facts(finder(""), Agents()))
         salts = Salts(store, settings.timezone, "bench")
-        self._pieces = Pieces(Sums(counting.cells(settings), self._visits, salts.visitor))
+        self._pieces = Pieces(Sums(wiring.cells(settings), self._visits, salts.visitor))
         self._tally.register("bench")
         self._end = 0
 

@@ -18,9 +18,9 @@ from shortener import children, connections, data_dir, site, targets
 from shortener.codes import Codes
 from shortener.config import Settings
 from shortener.embedded import Embedded
-from shortener.link import Wish
-from shortener.links import Links
-from shortener.mint import Made, Mint
+from shortener.links.link import Wish
+from shortener.links.mint import Made, Mint
+from shortener.links.repository import Links
 
 BATCH = 2_000  # links that one process makes before it is heard of
 MADE_AT = 1_795_000_000  # seconds since 1970

@@ -10,22 +10,23 @@ from collections.abc import Callable
 import redis
 from flask import Flask
 
-from shortener import connections, counting, kit, site
+from shortener import connections, kit, site
 from shortener.accounts import Accounts
-from shortener.catalogue import Catalogue
 from shortener.codes import Codes
 from shortener.config import Settings
+from shortener.counting import wiring
 from shortener.health import Health
 from shortener.journal import Journal
 from shortener.limits import Limits
-from shortener.links import Links
+from shortener.links.catalogue import Catalogue
+from shortener.links.mint import Mint
+from shortener.links.repository import Links
+from shortener.links.tags import Tags
+from shortener.links.transfer import Transfer
 from shortener.metrics import Metrics
-from shortener.mint import Mint
-from shortener.portions import Portions
 from shortener.sessions import Sessions
-from shortener.stats import Stats
-from shortener.tags import Tags
-from shortener.transfer import Transfer
+from shortener.statistics.portions import Portions
+from shortener.statistics.stats import Stats
 from shortener.web import api, dashboard, docs, headers, operations, pages, preview, problems
 from shortener.web import redirect as redirects
 from shortener.web.domains import Domains
@@ -103,7 +104,7 @@ def _parts(
     settled: Callable[[], site.Site],
 ) -> api.Parts:
     """What the API is made of."""
-    links, cells = Links(store), counting.cells(settings)
+    links, cells = Links(store), wiring.cells(settings)
     stats, catalogue = Stats(store, cells), Catalogue(store, links)
     mint = Mint(store, links, _codes(settled, settings), settings.code_length)
     tags = Tags(store, links, stats)

@@ -35,8 +35,8 @@ sixteen hash tags whose slots lie in the middle of the sixteen equal parts of a 
 Everything that belongs to a link lies in the bucket of its name, so one script may touch the link,
 its statistics and the marks together.  A subject is what clicks are counted for: a link (its
 number), a tag (`#tag`), the site (`*`) or unknown codes (`?`); all but links lie in the bucket of
-their own name.  What the fields of statistics are, `cells.py` says.  A DATE is 20261125, a MONTH
-202611; N counts the stretches of four days in it.
+their own name.  What the fields of statistics are, `statistics/cells.py` says.  A DATE is 20261125,
+a MONTH 202611; N counts the stretches of four days in it.
 """
 
 import zlib

@@ -17,11 +17,12 @@ import urllib.request
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from shortener import __version__, children, connections, data_dir, gauges, places, site
+from shortener import __version__, children, connections, data_dir, gauges, site
 from shortener.accounts import Accounts
 from shortener.config import PREFIX, Settings, StartError
 from shortener.embedded import Embedded
 from shortener.flag import Flag
+from shortener.statistics import places
 
 BACKLOG = 2048
 START_PATIENCE = 30.0  # seconds until the first worker has to answer

@@ -10,7 +10,7 @@ from typing import Any
 
 from shortener import connections, data_dir, keys
 from shortener.journal import Click, Journal
-from shortener.link import decode
+from shortener.links.link import decode
 from tests.harness import BROWSER, Server, eventually
 
 DAY = 86_400_000  # milliseconds

@@ -22,7 +22,7 @@ import pytest
 
 from shortener import connections, keys
 from shortener.embedded import Embedded
-from shortener.link import decode, encode
+from shortener.links.link import decode, encode
 from tests.harness import Load, Server, Wire, eventually, private_redis
 
 NewServer = Callable[..., Server]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from shortener.cli.fields import FIELDS
-from shortener.visits import DIMENSIONS as TABLE
+from shortener.statistics.visits import DIMENSIONS as TABLE
 from shortener.web.api.bodies import LinkChange
 from tests.harness import Server, eventually, run, start
 from tests.terminal import Terminal, at_terminal

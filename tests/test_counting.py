@@ -10,12 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shortener import connections, counting, keys, tally
-from shortener.aggregator import Aggregator
-from shortener.applying import SCRIPT
+from shortener import connections, keys
 from shortener.config import Settings
-from shortener.pieces import SITE_BUCKET
-from shortener.tally import Tally
+from shortener.counting import tally, wiring
+from shortener.counting.aggregator import Aggregator
+from shortener.counting.applying import SCRIPT
+from shortener.counting.pieces import SITE_BUCKET
+from shortener.counting.tally import Tally
 from tests.harness import Cutting, Load, Server, eventually, private_redis
 
 NewServer = Callable[..., Server]
@@ -353,7 +354,7 @@ def own_aggregator(server: Server, url: str) -> Aggregator:
     settings = Settings.load({"SHORTENER_DATA_DIR": str(server.data_dir)})
     store = connections.sync(url)
     store.script_load(SCRIPT)
-    return counting.aggregator(settings, store, "test")
+    return wiring.aggregator(settings, store, "test")
 
 
 def work_off(aggregator: Aggregator) -> None:

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from shortener import cells, connections, keys
+from shortener import connections, keys
 from shortener.journal import Click, Journal
-from shortener.links import decode
+from shortener.links.repository import decode
+from shortener.statistics import cells
 from tests.harness import BROWSER, Server, eventually
 
 NewServer = Callable[..., Server]

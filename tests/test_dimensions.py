@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shortener.visits import DIMENSIONS
+from shortener.statistics.visits import DIMENSIONS
 from tests.harness import BROWSER, Server, eventually
 from tests.written import click, country_database, stored, write
 

@@ -7,7 +7,7 @@ import pytest
 
 from shortener.config import SETTINGS
 from shortener.errors import PROBLEMS
-from shortener.visits import DIMENSIONS
+from shortener.statistics.visits import DIMENSIONS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from shortener import connections, keys
 from shortener.journal import Click, Journal
-from shortener.links import decode
+from shortener.links.repository import decode
 from tests.harness import BROWSER, Server, eventually
 
 QUARTER = timedelta(minutes=15)

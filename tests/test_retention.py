@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from shortener import cells, connections, keys
+from shortener import connections, keys
+from shortener.statistics import cells
 from tests.harness import Server, eventually, run
 from tests.written import click, stored, write
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from shortener import connections, keys
 from shortener.journal import Click, Journal
-from shortener.links import decode
+from shortener.links.repository import decode
 from tests.harness import BROWSER, Server, eventually
 
 NewServer = Callable[..., Server]

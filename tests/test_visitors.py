@@ -10,10 +10,12 @@ from typing import NamedTuple
 import pytest
 import redis
 
-from shortener import cells, connections, counting, keys
-from shortener.aggregator import Aggregator
+from shortener import connections, keys
 from shortener.config import Settings
-from shortener.salts import MAX_SILENCE, Salts
+from shortener.counting import wiring
+from shortener.counting.aggregator import Aggregator
+from shortener.counting.salts import MAX_SILENCE, Salts
+from shortener.statistics import cells
 from tests.harness import Server, eventually, private_redis
 from tests.written import click, stored, write
 
@@ -38,7 +40,7 @@ def host(new_server: NewServer, tmp_path: Path) -> Iterator[Host]:
         settings = Settings.load({"SHORTENER_DATA_DIR": str(server.data_dir)})
         store = connections.sync(own.url)
         salts = Salts(store, settings.timezone, "host")
-        yield Host(server, counting.aggregator(settings, store, "host"), salts, store)
+        yield Host(server, wiring.aggregator(settings, store, "host"), salts, store)
         store.close()
     finally:
         own.stop()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from shortener import connections, keys
 from shortener.journal import Click, Journal
-from shortener.link import Link, decode
+from shortener.links.link import Link, decode
 from tests.harness import BROWSER, Server
 
 NONE = ("", "", "")

@@ -28,7 +28,8 @@ def serve(without_aggregator: bool) -> None:
 @click.command()
 def aggregate() -> None:
     """Run the aggregator alone: counts the clicks in this host's journals."""
-    from shortener import aggregator, children, connections, counting, data_dir, site
+    from shortener import children, connections, data_dir, site
+    from shortener.counting import aggregator, wiring
     from shortener.flag import Flag
 
     settings = Settings.load()
@@ -36,7 +37,7 @@ def aggregate() -> None:
     host = data_dir.prepare(settings.data_dir)
     _lock = aggregator.lock(settings.data_dir)
     store = connections.sync(_redis_url(settings), connections.BATCH_TIMEOUT)
-    worker = counting.aggregator(settings, store, host)
+    worker = wiring.aggregator(settings, store, host)
     stop = Flag()
     for caught in (signal.SIGTERM, signal.SIGINT):
         signal.signal(caught, lambda *_: stop.set())

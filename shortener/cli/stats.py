@@ -14,7 +14,7 @@ from rich.table import Table
 
 from shortener.cli.remote import remote, target
 from shortener.client import Client
-from shortener.visits import DIMENSIONS
+from shortener.statistics.visits import DIMENSIONS
 
 BAR = 40  # characters of the longest bar
 TOP = 5  # labels of each dimension, when none was asked for

@@ -19,8 +19,8 @@ import redis
 from shortener.codes import looks_like_code, normalise
 from shortener.errors import LinkExpired, LinkNotFound, Problem
 from shortener.journal import Click, Journal
-from shortener.link import Link
-from shortener.redirects import Gated, Redirect, decide
+from shortener.links.link import Link
+from shortener.links.redirects import Gated, Redirect, decide
 from shortener.web.bridge import Bridge, Receive, Send
 from shortener.web.domains import Domains
 from shortener.web.handed import LOOKUP, Scope

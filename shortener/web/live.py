@@ -17,7 +17,7 @@ import msgspec
 import redis
 
 from shortener import connections, keys
-from shortener.pulse import together
+from shortener.counting.pulse import together
 from shortener.web.bridge import Bridge, Message, Receive, Send
 from shortener.web.domains import Domains
 from shortener.web.handed import ROOM, Scope

@@ -7,8 +7,8 @@ from flask import request
 from shortener.codes import looks_like_code, normalise
 from shortener.errors import LinkNotFound, Problem, TooManyTries
 from shortener.limits import Limits
-from shortener.link import Link
-from shortener.links import Links
+from shortener.links.link import Link
+from shortener.links.repository import Links
 from shortener.web.domains import Domains
 from shortener.web.handed import LOOKUP
 from shortener.web.limited import refused

@@ -5,7 +5,7 @@ Whether what is remembered is right, `web/records.py` knows.
 
 from collections import OrderedDict
 
-from shortener.link import Link
+from shortener.links.link import Link
 
 OVERHEAD = 700  # bytes that a remembered link takes beside three copies of its record (measured)
 

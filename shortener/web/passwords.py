@@ -8,7 +8,7 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 from shortener.errors import TooManyTries, WrongPassword
 from shortener.limits import Limits
-from shortener.link import Link
+from shortener.links.link import Link
 from shortener.web.limited import refused
 from shortener.web.visitor import network
 

@@ -15,9 +15,9 @@ from flask import Blueprint, Response, render_template, request
 from shortener import qr, targets
 from shortener.config import Settings
 from shortener.errors import LinkExpired, LinkUsedUp, Problem
-from shortener.link import Link
-from shortener.links import Links
-from shortener.redirects import lead, over
+from shortener.links.link import Link
+from shortener.links.redirects import lead, over
+from shortener.links.repository import Links
 from shortener.web.api.answers import time_text
 from shortener.web.lookup import Lookup
 

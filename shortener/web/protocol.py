@@ -15,7 +15,7 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from shortener.errors import Problem
-from shortener.redirects import Gated
+from shortener.links.redirects import Gated
 from shortener.web.connection import Connection
 from shortener.web.handed import LOOKUP
 from shortener.web.meter import Request

@@ -33,7 +33,7 @@ from shortener.gauges import (
     REDIS_ERRORS,
     Counters,
 )
-from shortener.link import Link, decode
+from shortener.links.link import Link, decode
 from shortener.tracked import Told, Tracked
 from shortener.web.memory import Memory, Remembered
 

@@ -20,9 +20,9 @@ from shortener.errors import (
     WrongPassword,
 )
 from shortener.journal import Journal
-from shortener.link import Link
-from shortener.links import Links
-from shortener.redirects import Gated, Redirect, decide, lead, over
+from shortener.links.link import Link
+from shortener.links.redirects import Gated, Redirect, decide, lead, over
+from shortener.links.repository import Links
 from shortener.web.headers import FOR_REDIRECTS, POLICY
 from shortener.web.lookup import Lookup
 from shortener.web.passwords import Passwords

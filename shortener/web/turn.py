@@ -11,7 +11,7 @@ from typing import Protocol
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from shortener.journal import Click, Journal
-from shortener.link import Link
+from shortener.links.link import Link
 from shortener.web.headers import FOR_REDIRECTS
 from shortener.web.meter import Meter, Redirected
 

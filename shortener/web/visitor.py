@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from shortener.journal import Click
-from shortener.link import Link
+from shortener.links.link import Link
 
 MAX_AGENT = 512  # characters
 MAX_REFERRER = 512

@@ -27,15 +27,15 @@ from typing import NamedTuple
 from flask import Blueprint
 
 from shortener.accounts import Accounts
-from shortener.catalogue import Catalogue
-from shortener.cells import Cells
 from shortener.config import Settings
 from shortener.limits import Limits
-from shortener.links import Links
-from shortener.mint import Mint
-from shortener.stats import Stats
-from shortener.tags import Tags
-from shortener.transfer import Transfer
+from shortener.links.catalogue import Catalogue
+from shortener.links.mint import Mint
+from shortener.links.repository import Links
+from shortener.links.tags import Tags
+from shortener.links.transfer import Transfer
+from shortener.statistics.cells import Cells
+from shortener.statistics.stats import Stats
 from shortener.web.api import keys, live, transfer
 from shortener.web.api import links as link_views
 from shortener.web.api import qr as qr_views

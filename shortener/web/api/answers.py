@@ -9,11 +9,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shortener.accounts import SCOPES, Account
 from shortener.config import Settings
-from shortener.intervals import INTERVALS
-from shortener.link import Link
-from shortener.links import Links
-from shortener.mint import Made
-from shortener.stats import Stats, Totals, link_subject
+from shortener.links.link import Link
+from shortener.links.mint import Made
+from shortener.links.repository import Links
+from shortener.statistics.intervals import INTERVALS
+from shortener.statistics.stats import Stats, Totals, link_subject
 from shortener.web.api import kinds
 from shortener.web.domains import Domains
 from shortener.web.shape import ProblemBody

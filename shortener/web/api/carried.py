@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from shortener import keys, portions
+from shortener import keys
 from shortener.errors import Invalid
-from shortener.link import Arrival, Wish
-from shortener.portions import Portion
-from shortener.transfer import Exported, Incoming, Whole, arrival
+from shortener.links.link import Arrival, Wish
+from shortener.links.transfer import Exported, Incoming, Whole, arrival
+from shortener.statistics import portions
+from shortener.statistics.portions import Portion
 from shortener.web.api import bodies, kinds
 from shortener.web.api.answers import time_text
 from shortener.web.api.wishes import Wishes

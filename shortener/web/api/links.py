@@ -5,7 +5,6 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, request
 
-from shortener.catalogue import Catalogue
 from shortener.errors import (
     Changed,
     CodesExhausted,
@@ -14,9 +13,10 @@ from shortener.errors import (
     LinkNotFound,
     Problem,
 )
-from shortener.link import Link, version
-from shortener.links import Links
-from shortener.mint import Made, Mint, Repetition
+from shortener.links.catalogue import Catalogue
+from shortener.links.link import Link, version
+from shortener.links.mint import Made, Mint, Repetition
+from shortener.links.repository import Links
 from shortener.web.api import bodies, examples, listing
 from shortener.web.api.access import Access, account, reply
 from shortener.web.api.answers import BulkResult, BulkResults, LinkAnswer, LinkAnswers, LinkPage

@@ -10,7 +10,7 @@ from datetime import datetime
 from msgspec import UNSET
 
 from shortener.errors import Invalid
-from shortener.filters import Position, Question, Sort
+from shortener.links.filters import Position, Question, Sort
 from shortener.web.api import bodies
 from shortener.web.api.kinds import MAX_TAG, MAX_TAGS
 from shortener.web.api.parameters import CURSOR, TEXT, TIME, Parameter, line, one_of, whole

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 from shortener import qr
 from shortener.config import Settings
 from shortener.errors import Invalid, LinkNotFound
-from shortener.links import Links
+from shortener.links.repository import Links
 from shortener.web.api.access import Access
 from shortener.web.api.described import Reply, described
 from shortener.web.api.parameters import DOMAIN, ETAG, IF_NONE_MATCH, Parameter, one_of, whole

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from werkzeug.datastructures import MultiDict
 
-from shortener.cells import Cells
 from shortener.errors import Invalid
-from shortener.intervals import FIRST_YEAR, INTERVALS, LAST_YEAR, midnight
-from shortener.stats import Question, default_question
+from shortener.statistics.cells import Cells
+from shortener.statistics.intervals import FIRST_YEAR, INTERVALS, LAST_YEAR, midnight
+from shortener.statistics.stats import Question, default_question
 from shortener.web.api.parameters import TEXT, Parameter, one_of
 
 Query = MultiDict[str, str]

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, Response, request
 
-from shortener.cells import Cells
 from shortener.errors import LinkNotFound
-from shortener.links import Links
-from shortener.stats import Stats, Subject, link_subject
+from shortener.links.repository import Links
+from shortener.statistics.cells import Cells
+from shortener.statistics.stats import Stats, Subject, link_subject
 from shortener.web.api import examples, stats_forms
 from shortener.web.api.access import Access, reply
 from shortener.web.api.answers import StatsAnswer

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from msgspec import UNSET
 from werkzeug.datastructures import MIMEAccept
 
-from shortener.cells import Cells
 from shortener.errors import Invalid
-from shortener.series import Counts
-from shortener.stats import ORPHANS, SITE, Answer, Question, Subject, tag_subject
-from shortener.visits import DIMENSIONS, Dimension
+from shortener.statistics.cells import Cells
+from shortener.statistics.series import Counts
+from shortener.statistics.stats import ORPHANS, SITE, Answer, Question, Subject, tag_subject
+from shortener.statistics.visits import DIMENSIONS, Dimension
 from shortener.web.api import bodies, queries
 from shortener.web.api.answers import (
     ByRange,

@@ -5,7 +5,7 @@ import time
 from flask import Blueprint, Response, request
 
 from shortener.errors import TagNotFound, TagTaken
-from shortener.tags import Tags
+from shortener.links.tags import Tags
 from shortener.web.api import bodies, examples
 from shortener.web.api.access import Access, reply
 from shortener.web.api.answers import TagAnswer, TagList

@@ -9,9 +9,9 @@ from flask import Blueprint, Response, request
 
 from shortener.config import Settings
 from shortener.errors import Invalid, Problem
-from shortener.filters import Position
-from shortener.mint import Made
-from shortener.transfer import Incoming, Transfer
+from shortener.links.filters import Position
+from shortener.links.mint import Made
+from shortener.links.transfer import Incoming, Transfer
 from shortener.web.api import carried, examples, listing, parameters
 from shortener.web.api.access import Access, account, reply
 from shortener.web.api.answers import ImportFault, ImportResult, time_text

@@ -8,7 +8,7 @@ from msgspec import UNSET
 from shortener import codes, targets
 from shortener.config import Settings
 from shortener.errors import Invalid, Problem
-from shortener.link import Wish, check_times
+from shortener.links.link import Wish, check_times
 from shortener.web.api import bodies
 from shortener.web.domains import Domains
 

@@ -16,8 +16,8 @@ from flask import Blueprint, Response, request
 
 from shortener.config import Settings
 from shortener.errors import Invalid, Problem
-from shortener.link import Wish
-from shortener.mint import Mint
+from shortener.links.link import Wish
+from shortener.links.mint import Mint
 from shortener.web.api import bodies
 from shortener.web.api.access import account
 from shortener.web.api.stats_forms import plain

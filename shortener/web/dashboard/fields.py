@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from shortener.errors import FieldError, Invalid
-from shortener.link import Link
+from shortener.links.link import Link
 from shortener.web.api import kinds
 from shortener.web.passwords import MAX_PASSWORD
 

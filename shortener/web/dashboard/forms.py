@@ -17,9 +17,9 @@ from flask import Blueprint, Response, request, url_for
 
 from shortener.config import Settings
 from shortener.errors import Changed, CodeTaken, Invalid, Problem
-from shortener.link import Link, version
-from shortener.links import Links
-from shortener.mint import Mint, Repetition
+from shortener.links.link import Link, version
+from shortener.links.mint import Mint, Repetition
+from shortener.links.repository import Links
 from shortener.web.api import bodies
 from shortener.web.api.access import account
 from shortener.web.api.wishes import Wishes

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, request, url_for
 
 from shortener.accounts import Accounts
-from shortener.link import Link
-from shortener.links import Links
-from shortener.stats import link_subject
+from shortener.links.link import Link
+from shortener.links.repository import Links
+from shortener.statistics.stats import link_subject
 from shortener.web.api.access import account
 from shortener.web.api.answers import LinkAnswer, LinkAnswers
 from shortener.web.dashboard import words

@@ -18,14 +18,14 @@ import msgspec
 from flask import Blueprint, Response, request, url_for
 from werkzeug.datastructures import MultiDict
 
-from shortener.catalogue import Catalogue
 from shortener.errors import Invalid, LinkNotFound
-from shortener.filters import Question
-from shortener.intervals import midnight
-from shortener.link import Link
-from shortener.links import Links
-from shortener.stats import Stats, link_subject
-from shortener.tags import Tags
+from shortener.links.catalogue import Catalogue
+from shortener.links.filters import Question
+from shortener.links.link import Link
+from shortener.links.repository import Links
+from shortener.links.tags import Tags
+from shortener.statistics.intervals import midnight
+from shortener.statistics.stats import Stats, link_subject
 from shortener.web.api import bodies, listing
 from shortener.web.api.access import account
 from shortener.web.api.answers import LinkAnswer, LinkAnswers

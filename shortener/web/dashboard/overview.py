@@ -11,12 +11,12 @@ from typing import Any
 
 from flask import Blueprint, Response, request, url_for
 
-from shortener.catalogue import Catalogue
 from shortener.errors import CodeTaken, Invalid, LinkNotFound, Problem
-from shortener.filters import Question
-from shortener.links import Links
-from shortener.mint import Mint
-from shortener.stats import SITE, Stats, link_subject
+from shortener.links.catalogue import Catalogue
+from shortener.links.filters import Question
+from shortener.links.mint import Mint
+from shortener.links.repository import Links
+from shortener.statistics.stats import SITE, Stats, link_subject
 from shortener.web.api import bodies, live
 from shortener.web.api.access import account
 from shortener.web.api.answers import LinkAnswers

@@ -7,8 +7,8 @@ from flask import Blueprint, Response, request
 from shortener import qr
 from shortener.config import Settings
 from shortener.errors import Invalid, NotFound
-from shortener.link import Link
-from shortener.links import Links
+from shortener.links.link import Link
+from shortener.links.repository import Links
 from shortener.web.api.qr import FORMATS
 from shortener.web.dashboard.desk import Desk, page
 from shortener.web.domains import Domains

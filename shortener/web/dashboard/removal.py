@@ -4,7 +4,7 @@ import time
 
 from flask import Blueprint, Response, request, url_for
 
-from shortener.links import Links
+from shortener.links.repository import Links
 from shortener.web.api.answers import LinkAnswers
 from shortener.web.dashboard.desk import Desk, page
 from shortener.web.domains import Domains

@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 from flask import Response, request
 from werkzeug.datastructures import MIMEAccept, MultiDict
 
-from shortener.cells import Cells
 from shortener.errors import Invalid
-from shortener.intervals import INTERVALS
-from shortener.series import Counts
-from shortener.stats import Answer, Breakdown, Question, Stats, Subject
-from shortener.visits import DIMENSIONS
+from shortener.statistics.cells import Cells
+from shortener.statistics.intervals import INTERVALS
+from shortener.statistics.series import Counts
+from shortener.statistics.stats import Answer, Breakdown, Question, Stats, Subject
+from shortener.statistics.visits import DIMENSIONS
 from shortener.web.api import queries, stats_forms
 from shortener.web.dashboard import charts, words
 from shortener.web.dashboard.desk import page

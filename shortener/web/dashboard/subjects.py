@@ -3,8 +3,8 @@
 from flask import Blueprint, Response
 
 from shortener.errors import TagNotFound
-from shortener.stats import ORPHANS, SITE, Stats, tag_subject
-from shortener.tags import Tags
+from shortener.links.tags import Tags
+from shortener.statistics.stats import ORPHANS, SITE, Stats, tag_subject
 from shortener.web.api import bodies
 from shortener.web.dashboard.desk import Desk
 from shortener.web.dashboard.reports import Reports

@@ -5,7 +5,7 @@ import time
 from flask import Blueprint, Response, request, url_for
 
 from shortener.errors import Invalid, TagNotFound, TagTaken
-from shortener.tags import Tags
+from shortener.links.tags import Tags
 from shortener.web.api import bodies
 from shortener.web.dashboard.desk import Desk, page
 

@@ -3,8 +3,8 @@
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from shortener.link import Link
-from shortener.visits import DIRECT, NONE, UNKNOWN
+from shortener.links.link import Link
+from shortener.statistics.visits import DIRECT, NONE, UNKNOWN
 from shortener.web.dashboard import countries
 
 PLURALS = {  # of dimensions; of others, their name

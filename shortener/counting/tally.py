@@ -16,10 +16,11 @@ from typing import NamedTuple, cast
 
 import redis
 
-from shortener import connections, keys, marks
-from shortener.applying import SCRIPT
-from shortener.increments import EMPTY, Increments
-from shortener.marks import Mark
+from shortener import connections, keys
+from shortener.counting import marks
+from shortener.counting.applying import SCRIPT
+from shortener.counting.increments import EMPTY, Increments
+from shortener.counting.marks import Mark
 
 MAX_INCREMENTS = 1_200  # of a subject in one script: about a millisecond
 FITTING = 1_000  # increments that a script is to have: parts are not equal

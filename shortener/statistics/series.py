@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from shortener import keys
-from shortener.cells import (
+from shortener.statistics.cells import (
     BOTS,
     KINDS,
     PEOPLE,
@@ -22,7 +22,7 @@ from shortener.cells import (
     month_field,
     months,
 )
-from shortener.horizon import Horizon
+from shortener.statistics.horizon import Horizon
 
 Hashes = Mapping[str, Mapping[bytes, bytes]]
 

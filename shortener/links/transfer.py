@@ -10,15 +10,15 @@ also with a later export: nothing counts twice.  That gives up what came to the 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from shortener.catalogue import Catalogue
 from shortener.errors import Problem
-from shortener.filters import Position, Question
-from shortener.link import Link, Wish
-from shortener.links import Links, rank_entry
-from shortener.mint import Made, Mint
-from shortener.portions import Addition, Portion, Portions
-from shortener.stats import SITE, Subject, link_subject, tag_subject
-from shortener.tags import Tags
+from shortener.links.catalogue import Catalogue
+from shortener.links.filters import Position, Question
+from shortener.links.link import Link, Wish
+from shortener.links.mint import Made, Mint
+from shortener.links.repository import Links, rank_entry
+from shortener.links.tags import Tags
+from shortener.statistics.portions import Addition, Portion, Portions
+from shortener.statistics.stats import SITE, Subject, link_subject, tag_subject
 
 
 class Exported(NamedTuple):

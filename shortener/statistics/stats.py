@@ -16,13 +16,13 @@ from zoneinfo import ZoneInfo
 import redis
 
 from shortener import keys
-from shortener.cells import PEOPLE, Cells, day_field, days
 from shortener.errors import Invalid
-from shortener.horizon import Horizon
-from shortener.intervals import INTERVALS, midnight, starts
-from shortener.labels import Labels
-from shortener.series import Counts, Series
-from shortener.visits import DIMENSIONS, Dimension
+from shortener.statistics.cells import PEOPLE, Cells, day_field, days
+from shortener.statistics.horizon import Horizon
+from shortener.statistics.intervals import INTERVALS, midnight, starts
+from shortener.statistics.labels import Labels
+from shortener.statistics.series import Counts, Series
+from shortener.statistics.visits import DIMENSIONS, Dimension
 
 MAX_INTERVALS = 10_000
 

@@ -22,8 +22,8 @@ from zoneinfo import ZoneInfo
 import redis
 
 from shortener import keys
-from shortener.cells import date_number
 from shortener.segments import HeldJournal, first_time
+from shortener.statistics.cells import date_number
 
 MAX_SILENCE = 3 * 24 * 3600  # seconds
 REMEMBERED = 50_000  # visitors

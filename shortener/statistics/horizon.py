@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from shortener.cells import Cells, next_month
-from shortener.intervals import QUARTER, midnight
+from shortener.statistics.cells import Cells, next_month
+from shortener.statistics.intervals import QUARTER, midnight
 
 _midnight = lru_cache(maxsize=10_000)(midnight)
 

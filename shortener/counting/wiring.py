@@ -2,17 +2,17 @@
 
 import redis
 
-from shortener import places
-from shortener.agents import Agents
-from shortener.aggregator import Aggregator
-from shortener.cells import Cells, Keep
 from shortener.config import Settings
-from shortener.increments import Sums
-from shortener.pieces import Pieces
-from shortener.pulse import Pulse
-from shortener.salts import Salts
-from shortener.tally import Tally
-from shortener.visits import Facts, Visits
+from shortener.counting.aggregator import Aggregator
+from shortener.counting.increments import Sums
+from shortener.counting.pieces import Pieces
+from shortener.counting.pulse import Pulse
+from shortener.counting.salts import Salts
+from shortener.counting.tally import Tally
+from shortener.statistics import places
+from shortener.statistics.agents import Agents
+from shortener.statistics.cells import Cells, Keep
+from shortener.statistics.visits import Facts, Visits
 
 
 def cells(settings: Settings) -> Cells:

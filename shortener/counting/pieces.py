@@ -8,11 +8,11 @@ and the others in larger ones, where clicks on one link share their steps.
 from collections.abc import Collection, Iterable, Iterator
 
 from shortener import keys
-from shortener.increments import Increments, Read, Sums
+from shortener.counting.increments import Increments, Read, Sums
+from shortener.counting.marks import Mark
+from shortener.counting.tally import MAX_INCREMENTS
 from shortener.journal import Click
-from shortener.marks import Mark
 from shortener.segments import Batch
-from shortener.tally import MAX_INCREMENTS
 
 MAX_CLICKS = 30_000  # of a piece
 SITE_BUCKET = keys.bucket(keys.SITE_SUBJECT)

@@ -4,8 +4,8 @@ Most of its time goes into commands, half a microsecond each and as much again f
 fields of a hash are read and written together, and what does not change is left out.
 """
 
-from shortener.cells import VISITORS_SPARE, label_number
-from shortener.visits import DIMENSIONS
+from shortener.statistics.cells import VISITORS_SPARE, label_number
+from shortener.statistics.visits import DIMENSIONS
 
 # KEYS[1] the bucket's marks  KEYS[2] its index of links  KEYS[3] its ranks by clicks
 # ARGV[1] journal  ARGV[2] the mark as the sender knows it  ARGV[3] the mark afterwards

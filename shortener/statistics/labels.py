@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from shortener import keys
-from shortener.cells import (
+from shortener.statistics.cells import (
     DAYS_A_STRETCH,
     days,
     label_number,
@@ -20,8 +20,8 @@ from shortener.cells import (
     next_month,
     stretch_of,
 )
-from shortener.horizon import Horizon
-from shortener.visits import Dimension
+from shortener.statistics.horizon import Horizon
+from shortener.statistics.visits import Dimension
 
 Hashes = Mapping[str, Mapping[bytes, bytes]]
 

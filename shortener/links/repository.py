@@ -12,10 +12,10 @@ import msgspec
 import redis
 
 from shortener import keys
-from shortener.cells import statistics, visitors
 from shortener.errors import Changed, LinkNotFound
-from shortener.link import Link, check_times, decode, encode, version
-from shortener.url_index import UrlIndex
+from shortener.links.link import Link, check_times, decode, encode, version
+from shortener.links.url_index import UrlIndex
+from shortener.statistics.cells import statistics, visitors
 
 # KEYS[1] the record's key  KEYS[2] the bucket's index  KEYS[3] its tags  KEYS[4] its ranks
 # KEYS[5...] the index of each tag, then the link's statistics  ARGV[1] the record as it was read

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from shortener.counting.marks import Mark
 from shortener.journal import Click
-from shortener.marks import Mark
 
 FAILURES = 2  # times that a script may fail on the same clicks before they are set aside
 

@@ -15,8 +15,8 @@ import msgspec
 import redis
 
 from shortener import keys
-from shortener.link import Link, Wish, decode, encode
-from shortener.url_index import UrlIndex
+from shortener.links.link import Link, Wish, decode, encode
+from shortener.links.url_index import UrlIndex
 
 AT_ONCE = 50  # links that one script makes: about a millisecond
 

@@ -12,14 +12,14 @@ import msgspec
 import redis
 
 from shortener import keys
-from shortener.claims import Claim, Claims
 from shortener.codes import RANDOM_FROM, Codes
 from shortener.errors import CodesExhausted, CodeTaken, Invalid, LinkNotFound, Problem
-from shortener.existing import Existing
-from shortener.link import Link, Wish
-from shortener.links import Links
-from shortener.press import Press
-from shortener.url_index import UrlIndex
+from shortener.links.claims import Claim, Claims
+from shortener.links.existing import Existing
+from shortener.links.link import Link, Wish
+from shortener.links.press import Press
+from shortener.links.repository import Links
+from shortener.links.url_index import UrlIndex
 
 MAX_LEAPS = 24  # numbers tried until a free code is found; the last leap is 2**23 numbers wide
 REPEAT = 24 * 3600  # seconds that an idempotency key is remembered

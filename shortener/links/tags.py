@@ -17,10 +17,10 @@ import redis
 
 from shortener import keys
 from shortener.errors import LinkNotFound, TagNotFound, TagTaken
-from shortener.link import Link
-from shortener.links import Links
-from shortener.portions import Portions
-from shortener.stats import Stats, tag_subject
+from shortener.links.link import Link
+from shortener.links.repository import Links
+from shortener.statistics.portions import Portions
+from shortener.statistics.stats import Stats, tag_subject
 
 AT_ONCE = 100  # names read of an index
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 from shortener import keys
-from shortener.link import PLACE_BITS, place
+from shortener.links.link import PLACE_BITS, place
 
 EVERY = "-inf", "+inf"  # all places
 

@@ -13,8 +13,8 @@ import msgspec
 import redis
 
 from shortener import keys
-from shortener.cells import statistics, visitors
-from shortener.stats import Subject
+from shortener.statistics.cells import statistics, visitors
+from shortener.statistics.stats import Subject
 
 CHUNK = 500  # increments in one script: about a millisecond
 AT_ONCE = 200  # hashes read in one go

@@ -4,7 +4,7 @@ from typing import NamedTuple
 from urllib.parse import quote_from_bytes, unquote_plus
 
 from shortener.errors import LinkExpired, LinkNotFound, Problem
-from shortener.link import Link
+from shortener.links.link import Link
 
 _AS_IT_IS = "!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  # printable ASCII that stays in a query
 

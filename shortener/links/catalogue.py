@@ -15,9 +15,9 @@ from typing import NamedTuple, cast
 import redis
 
 from shortener import keys
-from shortener.filters import Match, Position, Question
-from shortener.link import Link
-from shortener.links import READ_AT_ONCE, Links
+from shortener.links.filters import Match, Position, Question
+from shortener.links.link import Link
+from shortener.links.repository import READ_AT_ONCE, Links
 
 
 class Page(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 import redis
 
 from shortener import keys
-from shortener.link import Link
+from shortener.links.link import Link
 
 DIGEST = 8  # bytes of a URL's BLAKE2b; another URL with the same ones is told by its record
 

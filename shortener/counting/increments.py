@@ -12,10 +12,11 @@ from itertools import chain
 
 import msgspec
 
-from shortener import keys, marks
-from shortener.cells import DAYS_A_STRETCH, QUARTER, Cells, Day, label_number
+from shortener import keys
+from shortener.counting import marks
 from shortener.journal import Click
-from shortener.visits import Visits
+from shortener.statistics.cells import DAYS_A_STRETCH, QUARTER, Cells, Day, label_number
+from shortener.statistics.visits import Visits
 
 MILLISECONDS_A_QUARTER = QUARTER * 1000
 REMEMBERED = 100_000  # targets of clicks

@@ -13,7 +13,7 @@ import redis
 
 from shortener import keys
 from shortener.journal import Click
-from shortener.visits import DIMENSIONS, Visits
+from shortener.statistics.visits import DIMENSIONS, Visits
 
 TOLD = ("country", "referrer")  # dimensions
 MOST = 50  # links, and labels of each dimension, in one message

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from shortener import places
-from shortener.agents import Agents, app_of
 from shortener.journal import Click
+from shortener.statistics import places
+from shortener.statistics.agents import Agents, app_of
 
 MAX_LABEL = 64  # characters
 REMEMBERED = 20_000  # values of each source

@@ -15,16 +15,16 @@ from pathlib import Path
 
 from shortener import connections
 from shortener.config import StartError
+from shortener.counting.increments import Increments
+from shortener.counting.marks import Mark
+from shortener.counting.pieces import SITE_BUCKET, Pieces, apart
+from shortener.counting.pulse import Pulse
+from shortener.counting.salts import Salts
+from shortener.counting.set_aside import SetAside
+from shortener.counting.tally import Tally, parts_of
 from shortener.flag import Flag
-from shortener.increments import Increments
-from shortener.marks import Mark
-from shortener.pieces import SITE_BUCKET, Pieces, apart
-from shortener.pulse import Pulse
-from shortener.salts import Salts
 from shortener.segments import Batch, HeldJournal, held_journals
-from shortener.set_aside import SetAside
 from shortener.status import Status, write_status
-from shortener.tally import Tally, parts_of
 
 POLL = 0.2  # seconds between two looks at the journals when there is little to do
 PACE = 256 * 1024  # bytes; less is little: clicks that wait together cost fewer increments

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from shortener.link import Link, Wish
-from shortener.links import Links
-from shortener.url_index import UrlIndex
+from shortener.links.link import Link, Wish
+from shortener.links.repository import Links
+from shortener.links.url_index import UrlIndex
 
 
 class Existing:
