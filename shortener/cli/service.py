@@ -3,6 +3,7 @@
 Modules that only one command needs are imported by it: the other commands start no web server.
 """
 
+import gc
 import json
 import signal
 import sys
@@ -13,6 +14,7 @@ from rich.console import Console
 from shortener.config import Settings
 
 STEP_BACK = 10  # of the aggregator's priority: clicks can wait, visitors should not
+OBJECTS = 100_000  # new ones between two looks for cycles: a batch has many, and no cycles
 _SIGNS = {"ok": "[green]ok[/]", "degraded": "[yellow]degraded[/]", "failed": "[red]failed[/]"}
 
 
@@ -34,6 +36,7 @@ def aggregate() -> None:
 
     settings = Settings.load()
     children.step_back(STEP_BACK)
+    gc.set_threshold(OBJECTS)
     host = data_dir.prepare(settings.data_dir)
     _lock = aggregator.lock(settings.data_dir)
     store = connections.sync(_redis_url(settings), connections.BATCH_TIMEOUT)

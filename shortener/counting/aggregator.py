@@ -17,17 +17,16 @@ from shortener import connections
 from shortener.config import StartError
 from shortener.counting.increments import Increments
 from shortener.counting.marks import Mark
+from shortener.counting.pace import rest
 from shortener.counting.pieces import SITE_BUCKET, Pieces, apart
 from shortener.counting.pulse import Pulse
 from shortener.counting.salts import Salts
 from shortener.counting.set_aside import SetAside
 from shortener.counting.tally import Tally, parts_of
 from shortener.flag import Flag
-from shortener.segments import Batch, HeldJournal, held_journals
+from shortener.segments import READ_BYTES, Batch, HeldJournal, held_journals
 from shortener.status import Status, write_status
 
-POLL = 0.2  # seconds between two looks at the journals when there is little to do
-PACE = 256 * 1024  # bytes; less is little: clicks that wait together cost fewer increments
 COMPARE = 1.0  # seconds between two looks at the marks
 HOLD = 15 * 60.0  # seconds that a segment is held after it was applied
 HOLD_TRACES = 24 * 3600.0  # seconds that the manifest of a finished journal is held
@@ -73,7 +72,7 @@ class Aggregator:
                 self._marks[journal.name] = self._tally.register(journal.name)
             try:
                 progress |= self._catch_up(journal, alive)
-                lag += journal.segments[-1].end - min(self._marks[journal.name].values()).offset
+                lag += self._waiting(journal)
             except OSError as error:  # a journal that cannot be read holds no other one up
                 log.error("cannot read %s: %s", journal.name, error)  # noqa: TRY400 - one line
         self.status.lag = lag
@@ -255,8 +254,15 @@ class Aggregator:
                 self._marks.clear()  # what was applied is the store's to say
                 self._salts.forget()
             self._report()
-            if not busy or self.status.lag < PACE:
-                stop.wait(POLL)
+            if not busy or self.status.lag < READ_BYTES:
+                rest(stop, lambda: sum(map(self._waiting, self._journals)))
+
+    def _waiting(self, journal: HeldJournal) -> int:
+        """Bytes of a journal that are not counted, as far as we know."""
+        marks = self._marks.get(journal.name)
+        if not marks or not journal.segments:
+            return 0
+        return journal.segments[-1].end - min(marks.values()).offset
 
     def finish(self) -> None:
         """Apply what is there, before a stop in order, as far as that goes in a few seconds."""

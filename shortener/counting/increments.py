@@ -23,6 +23,7 @@ REMEMBERED = 100_000  # targets of clicks
 EMPTY = msgspec.msgpack.encode([])  # packed: nothing is added
 
 _Target = tuple[str, int, str]  # a link's name and number, or another subject and 0; the bucket
+_Counted = tuple[int, str, tuple[str, ...]]  # a link's number, name and tags
 _Group = list[object]  # what the script takes for a subject
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -37,7 +38,7 @@ class Read(msgspec.Struct, gc=False):
     quarter: int  # since 1970
     used: bool  # has taken one of the link's max_clicks
     is_bot: bool
-    labels: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
     visitor: int | None
 
 
@@ -82,7 +83,14 @@ class Increments:
         """Those of some clicks that count in a part of a bucket."""
         here = {(name, bucket) for name, _ in self._groups.get(bucket, [])}
         here = {(name, b) for name, b in here if marks.part_of(name, parts) == part}
-        return [c for c in clicks if any((name, b) in here for name, _, b in _targets(c))]
+        return [
+            click
+            for click in clicks
+            if any(
+                (name, in_bucket) in here
+                for name, _, in_bucket in _targets(click.number, click.name, click.tags)
+            )
+        ]
 
     def _group(self, target: _Target, quarters: dict[int, list[Read]]) -> tuple[_Group, int]:
         """What the script takes for a subject, and what that costs it, in increments."""
@@ -98,7 +106,7 @@ class Increments:
             cell = self._cells.quarter(quarter)
             day = self._cells.day(quarter)
             _, counted, labels = days.setdefault(day.date, (day, [], []))
-            labels += [click.labels for click in people]
+            labels += chain.from_iterable([click.labels for click in people])
             counted.append(
                 [
                     keys.quarters(bucket, key, cell.period),
@@ -146,36 +154,40 @@ class Sums:
 
     def __init__(self, cells: Cells, visits: Visits, visitor: Hash) -> None:
         self._cells, self._visits, self._visitor = cells, visits, visitor
-        self._targets: dict[tuple[int, str, tuple[str, ...]], tuple[_Target, ...]] = {}
+        self._targets: dict[_Counted, tuple[_Target, ...]] = {}
 
     def read(self, clicks: Sequence[Click]) -> list[Read]:
         """What is counted of each click, and for whom."""
-        return [self._read(click) for click in clicks]
+        read: list[Read] = []
+        for click, visit in zip(clicks, self._visits.of(clicks), strict=True):
+            quarter = click.at // MILLISECONDS_A_QUARTER
+            visitor = None
+            if visit.visitor:
+                visitor = self._visitor(self._cells.day(quarter).date, visit.visitor)
+            known = click.number, click.name, click.tags
+            targets = self._targets.get(known) or self._find(known)
+            read.append(
+                Read(targets, click.at, quarter, click.used, visit.is_bot, visit.labels, visitor)
+            )
+        return read
 
     def of(self, clicks: Sequence[Read], buckets: Collection[str]) -> Increments:
         """What these clicks add in some buckets."""
         return Increments(clicks, self._cells, buckets)
 
-    def _read(self, click: Click) -> Read:
-        known = click.number, click.name, click.tags
-        targets = self._targets.get(known)
-        if targets is None:
-            if len(self._targets) >= REMEMBERED:
-                self._targets.clear()
-            targets = self._targets[known] = _targets(click)
-        quarter = click.at // MILLISECONDS_A_QUARTER
-        visit = self._visits.of(click)
-        who = visit.visitor
-        visitor = self._visitor(self._cells.day(quarter).date, who) if who else None
-        return Read(targets, click.at, quarter, click.used, visit.is_bot, visit.labels, visitor)
+    def _find(self, known: _Counted) -> tuple[_Target, ...]:
+        if len(self._targets) >= REMEMBERED:
+            self._targets.clear()
+        targets = self._targets[known] = _targets(*known)
+        return targets
 
 
-def _targets(click: Click) -> tuple[_Target, ...]:
-    if not click.number:
+def _targets(number: int, name: str, tags: tuple[str, ...]) -> tuple[_Target, ...]:
+    """For whom a click on a link counts; 0 is the number of none."""
+    if not number:
         return (_subject(keys.ORPHANS_SUBJECT),)
-    tags = (_subject(keys.tag_subject(tag)) for tag in click.tags)
-    link = click.name, click.number, keys.bucket(click.name)
-    return link, _subject(keys.SITE_SUBJECT), *tags
+    link = name, number, keys.bucket(name)
+    return link, _subject(keys.SITE_SUBJECT), *(_subject(keys.tag_subject(tag)) for tag in tags)
 
 
 def _subject(name: str) -> _Target:

@@ -41,13 +41,12 @@ class Pulse:
         if not self._is_heard:
             return
         oldest = time.time_ns() // 1_000_000 - FRESH
-        for click in clicks:
-            visit = self._visits.of(click)
+        for click, visit in zip(clicks, self._visits.of(clicks), strict=True):
             if visit.is_bot or not click.number or click.at < oldest:
                 continue
             self._clicks += 1
             self._links[click.name] += 1
-            told = {label[0]: label[1:] for label in visit.labels}
+            told = {label[0]: label[1:] for labels in visit.labels for label in labels}
             for dimension in _DIMENSIONS:
                 label = told.get(dimension.letter, dimension.missing)
                 self._labels[dimension.name][label] += 1

@@ -7,7 +7,7 @@ its control characters are gone, and each dimension keeps so many in a month.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -75,7 +75,7 @@ class Dimension(NamedTuple):
 class Visit(msgspec.Struct, frozen=True, gc=False):
     """What is counted of a click.  Labels are told for people, but for those that are missing."""
 
-    labels: tuple[str, ...]  # each with its dimension's letter
+    labels: tuple[tuple[str, ...], ...]  # by source, each with its dimension's letter
     is_bot: bool
     visitor: str  # who came, to be hashed; "" for bots and people who asked not to be tracked
 
@@ -110,48 +110,69 @@ DIMENSIONS = (
     Dimension("utm_campaign", "n", _UTM, lambda u: u[2], NONE, 500, "of the short link's query"),
 )
 # Who asks not to be tracked has none of it, so it is not what is missing: said where that differs.
-_PRIVATE = Visit(tuple(d.letter + UNKNOWN for d in DIMENSIONS if d.missing != UNKNOWN), False, "")
+_UNTOLD = tuple(d.letter + UNKNOWN for d in DIMENSIONS if d.missing != UNKNOWN)
+_PRIVATE = Visit((_UNTOLD,), False, "")
 _BOT = Visit((), True, "")
 
 
+class _Column:
+    """What is worked out from one part of clicks, and remembered."""
+
+    def __init__(self, part: Callable[[Click], Any], make: Callable[[Any], Any]) -> None:
+        self._part, self._make = part, make
+        self._known: dict[Any, Any] = {}
+
+    def of(self, clicks: Iterable[Click]) -> list[Any]:
+        """For each click."""
+        parts = list(map(self._part, clicks))
+        found = list(map(self._known.get, parts))
+        if None in found:
+            for place, part in enumerate(parts):
+                if found[place] is None:
+                    found[place] = self._find(part)
+        return found
+
+    def _find(self, part: Any) -> Any:
+        found = self._known.get(part)
+        if found is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            found = self._known[part] = self._make(part)
+        return found
+
+
 class Visits:
-    """Reads clicks."""
+    """Reads clicks, many at once: column by column, a click costs some look-ups."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        sources = dict.fromkeys(dimension.source for dimension in DIMENSIONS)
-        self._sources: list[tuple[Source, tuple[Dimension, ...], dict[Any, tuple[str, ...]]]] = [
-            (source, tuple(d for d in DIMENSIONS if d.source is source), {}) for source in sources
+        self._is_bot = _Column(attrgetter("agent"), lambda agent: facts.agents.read(agent).is_bot)
+        self._columns = [
+            _Column(source.part, self._reading(source))
+            for source in dict.fromkeys(dimension.source for dimension in DIMENSIONS)
         ]
 
-    def of(self, click: Click) -> Visit:
-        """What is counted of `click`."""
-        if click.private:
-            return _PRIVATE
-        if self._facts.agents.read(click.agent).is_bot:
-            return _BOT
-        labels: tuple[str, ...] = ()
-        for source, dimensions, known in self._sources:
-            part = source.part(click)
-            found = known.get(part)
-            if found is None:
-                found = _remember(known, part, self._labels(source, dimensions, part))
-            labels += found
-        return Visit(labels, False, f"{click.address} {click.agent}")
+    def of(self, clicks: Sequence[Click]) -> list[Visit]:
+        """What is counted of each click."""
+        labels = zip(*(column.of(clicks) for column in self._columns), strict=True)
+        return [
+            _PRIVATE
+            if click.private
+            else _BOT
+            if is_bot
+            else Visit(told, False, f"{click.address} {click.agent}")
+            for click, is_bot, told in zip(clicks, self._is_bot.of(clicks), labels, strict=True)
+        ]
 
-    def _labels(
-        self, source: Source, dimensions: tuple[Dimension, ...], part: Any
-    ) -> tuple[str, ...]:
-        read = source.read(part, self._facts)
-        found = ((d, clean(d.label(read))) for d in dimensions)
-        return tuple(d.letter + label for d, label in found if label not in ("", d.missing))
+    def _reading(self, source: Source) -> Callable[[Any], tuple[str, ...]]:
+        dimensions = tuple(d for d in DIMENSIONS if d.source is source)
 
+        def read(part: Any) -> tuple[str, ...]:
+            known = source.read(part, self._facts)
+            found = ((d, clean(d.label(known))) for d in dimensions)
+            return tuple(d.letter + label for d, label in found if label not in ("", d.missing))
 
-def _remember(known: dict[Any, Any], part: Any, found: Any) -> Any:
-    if len(known) >= REMEMBERED:
-        known.clear()
-    known[part] = found
-    return found
+        return read
 
 
 def clean(label: str) -> str:
