@@ -1,10 +1,12 @@
 """Connections: what HTTP says about them, over raw sockets and on every path through the edge.
 
 A path is a link that is remembered (answered from the parser's callback), one that is looked up
-for each visitor, and a page of Flask's.  The same bytes get the same treatment on all three.
+for each visitor, one that is looked up and handed on to Flask, and a page of Flask's.  The same
+bytes get the same treatment on all four.
 """
 
 import contextlib
+import random
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +17,13 @@ import pytest
 from tests.harness import Server, eventually
 
 NewServer = Callable[..., Server]
-PATHS = {"remembered": "/hot", "looked up": "/cold", "a page": "/robots.txt"}
-STATUS = {"remembered": 302, "looked up": 302, "a page": 200}
+PATHS = {
+    "remembered": "/hot",
+    "looked up": "/cold",
+    "handed on": "/locked",
+    "a page": "/robots.txt",
+}
+STATUS = {"remembered": 302, "looked up": 302, "handed on": 200, "a page": 200}
 
 
 class Answer(NamedTuple):
@@ -90,6 +97,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     own = Server(tmp_path_factory.mktemp("edge") / "data", WORKERS="1").start()
     own.make_link("https://example.com/hot", code="hot")
     own.make_link("https://example.com/cold", code="cold", forward_query=True)
+    own.make_link("https://example.com/locked", code="locked", password="a secret")
     for code in ("hot", "cold"):
         assert own.follow(code).status_code == 302
     yield own
@@ -300,6 +308,43 @@ def test_different_paths_on_one_connection_keep_their_order(edge: Server) -> Non
         talk.say(b"".join(map(request, order)))
         found = [answer.status for answer in (talk.answer() for _ in order) if answer]
     assert found == [{page: 200, "/nothere": 404}.get(path, 302) for path in order]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_answers_come_in_the_order_of_requests(edge: Server, seed: int) -> None:
+    """In any order, with bodies and without, in one write or in pieces: nobody overtakes what is
+    looked up, and nothing is lost or answered twice.  The last one may be bad."""
+    chance = random.Random(seed)
+    kinds = {
+        request("/hot"): 302,
+        request("/cold"): 302,
+        request("/locked"): 200,
+        request("/robots.txt"): 200,
+        request("/api/v1/links"): 401,
+        request("/hot", "Content-Length: 3") + b"abc": 302,
+        request("/cold", "Transfer-Encoding: chunked") + b"2\r\nab\r\n0\r\n\r\n": 302,
+        request("/", "Content-Length: 2", line="POST {} HTTP/1.1") + b"ab": 405,
+    }
+    ends = {
+        b"": [],
+        request("/cold", "Connection: close") + request("/hot"): [302],
+        request("/locked", "Connection: close") + request("/cold"): [200],
+        request("/cold", host=""): [400],
+        request("/cold", "Transfer-Encoding: chunked") + b"XX\r\n": [400],
+    }
+    asked = chance.choices(list(kinds), k=chance.randrange(2, 12))
+    end = chance.choice(list(ends))
+    said = b"".join(asked) + end
+    with Talk(edge.address) as talk:
+        talk.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while said:
+            size = chance.choice((len(said), len(said), 100))
+            talk.say(said[:size])
+            said = said[size:]
+            time.sleep(chance.choice((0, 0.0005, 0.003)))
+        if not end:
+            talk.socket.shutdown(socket.SHUT_WR)
+        assert talk.answers() == [kinds[each] for each in asked] + ends[end]
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -1,7 +1,9 @@
 """The redirect: one table of requests, answered alike by the event loop and by plain Flask."""
 
 import contextlib
+import itertools
 import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 
 from shortener import connections, keys
 from shortener.codes import normalise
+from shortener.counting.pieces import SITE_BUCKET
 from tests.harness import Server, environment, eventually
 
 NewServer = Callable[..., Server]
@@ -209,8 +212,11 @@ def test_visits_count_and_look_aheads_do_not(both: dict[str, object], path: str)
 
 
 def settle(both: dict[str, object], server: Server) -> None:
-    """Two more clicks, one on each path, behind which all earlier ones are counted."""
-    code = server.make_link()["code"]
+    """Two more clicks, one on each path, behind which all earlier ones are counted: the link lies
+    where the site does, and both are counted in one step."""
+    names = (f"settled-{secrets.token_hex(4)}" for _ in itertools.count())
+    code = next(name for name in names if keys.bucket(name) == SITE_BUCKET)
+    server.make_link(code=code)
     for path in ("edge", "flask"):
         assert ask(str(both[path]), Request("", f"GET /{code}", 302, 1)).status == 302
     assert eventually(lambda: server.clicks(code), lambda clicks: clicks == 2) == 2

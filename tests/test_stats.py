@@ -573,7 +573,7 @@ def test_a_click_is_in_every_answer(server: Server) -> None:
     today = datetime.now(UTC).date()
     assert [server.follow(code).status_code for _ in range(3)] == [302] * 3
     assert eventually(lambda: server.clicks(code), lambda clicks: clicks == 3) == 3
-    assert eventually(server.site_clicks, lambda clicks: clicks == before + 3) == before + 3
+    assert eventually(server.site_clicks, lambda clicks: clicks >= before + 3) >= before + 3
     range_ = {"start": str(today), "to": str(today + timedelta(days=1))}  # if it is midnight
     assert sum(count for _, count in series(answered(server, code, **range_))) == 3
     assert server.api("GET", f"/links/{code}").json()["clicks"] == 3

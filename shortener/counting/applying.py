@@ -20,75 +20,75 @@ from shortener.statistics.visits import DIMENSIONS
 # its name is another's: its place in the index ends with 20 bits of another number.  Answers the
 # mark, and how many increments were refused.
 APPLY = """
-local mark = redis.call('HGET', KEYS[1], ARGV[1])
+local call, try = redis.call, redis.pcall
+local mark = call('HGET', KEYS[1], ARGV[1])
 if not mark then return {'-1', 0} end
 if mark ~= ARGV[2] then return {mark, 0} end
-local groups, kind = cmsgpack.unpack(ARGV[4]), redis.call('TYPE', KEYS[2]).ok
+local groups, kind = cmsgpack.unpack(ARGV[4]), call('TYPE', KEYS[2]).ok
 if #groups > 0 and kind ~= 'zset' and kind ~= 'none' then
   return redis.error_reply('the index is a ' .. kind)
 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+call('HSET', KEYS[1], ARGV[1], ARGV[3])
 local KEPT, OTHER = %(kept)s, %(other)s
 local refused = 0
 
 -- What a hash has in some fields, or nothing when it is no hash.
 local function read(key, fields)
   if #fields == 0 then return {} end
-  local found = redis.pcall('HMGET', key, unpack(fields))
+  local found = try('HMGET', key, unpack(fields))
   if not found.err then return found end
 end
 
--- Add to fields of a hash; `old` is what they have.  What is no number is left alone.  `more` is
--- set along: fields and values.
-local function add(key, expires, fields, by, old, more)
-  if #fields == 1 and not old then
-    local now = redis.pcall('HINCRBY', key, fields[1], by[1])
-    if type(now) == 'table' then
-      refused = refused + by[1]
-    elseif now == by[1] and expires > 0 then
-      redis.call('EXPIREAT', key, expires)
-    end
-    return
+-- Add to a field of a hash, which may be new.  What is no number is left alone.
+local function bump(key, expires, field, by)
+  local now = try('HINCRBY', key, field, by)
+  if type(now) == 'table' then
+    refused = refused + by
+  elseif now == by and expires > 0 then
+    call('EXPIREAT', key, expires)
   end
+end
+
+-- The same for several fields; `old` is what they have.  `more` is set along: fields and values.
+local function add(key, expires, fields, by, old, more)
+  if #fields == 1 and not old then return bump(key, expires, fields[1], by[1]) end
   old = old or read(key, fields)
-  local sets, fresh = more or {}, false
+  local sets, is_new = more or {}, true
   local n = #sets
   for i = 1, #fields do
     local had = old and (old[i] and tonumber(old[i]) or not old[i] and 0)
     if had then
       sets[n + 1], sets[n + 2], n = fields[i], had + by[i], n + 2
-      fresh = fresh or not old[i]
+      is_new = is_new and not old[i]
     else
       refused = refused + by[i]
     end
   end
   if n == 0 then return end
-  redis.call('HSET', key, unpack(sets))
-  if fresh and expires > 0 then redis.call('EXPIREAT', key, expires) end
+  call('HSET', key, unpack(sets))
+  if is_new and expires > 0 then call('EXPIREAT', key, expires) end
 end
 
--- Those of people, bots and repeats that there are, as fields and what is added.
-local function kinds(first, counts)
-  local fields, by = {}, {}
-  for i = 1, 3 do
-    if counts[i] > 0 then fields[#fields + 1], by[#by + 1] = first + i - 1, counts[i] end
-  end
-  return fields, by
+-- Clicks of people, of bots, and of people who made no visitor, in their three fields.
+local function cell(key, expires, field, people, bots, repeats)
+  if people > 0 then bump(key, expires, field, people) end
+  if bots > 0 then bump(key, expires, field + 1, bots) end
+  if repeats > 0 then bump(key, expires, field + 2, repeats) end
 end
 
 -- How many of these people are visitors who were not counted yet; `counted` were, on that day, or
 -- nobody was.  The estimate may leap by more than came: then those who come next make up for it.
 local function grown(day, quarter, counted)
-  local added = redis.pcall('PFADD', day[5], unpack(quarter[7]))
+  local added = try('PFADD', day[5], unpack(quarter[7]))
   if type(added) == 'table' then return 0 end
   if not counted then
-    local expires = math.max(day[7], redis.call('TIME')[1] + %(spare)d)
-    redis.call('EXPIREAT', day[5], expires)
-    redis.pcall('HSET', day[6], day[8], 0)
-    redis.call('EXPIREAT', day[6], expires)
+    local expires = math.max(day[7], call('TIME')[1] + %(spare)d)
+    call('EXPIREAT', day[5], expires)
+    try('HSET', day[6], day[8], 0)
+    call('EXPIREAT', day[6], expires)
   end
   if added == 0 then return 0 end
-  return math.max(0, math.min(quarter[6], redis.call('PFCOUNT', day[5]) - (counted or 0)))
+  return math.max(0, math.min(quarter[6], call('PFCOUNT', day[5]) - (counted or 0)))
 end
 
 -- What becomes of labels that the month has not seen: what it has of those that take part, their
@@ -151,54 +151,59 @@ local function label(month, stretch, expires, place, names, fields, clicks)
   if old then add(stretch, expires, fields, clicks) end
 end
 
--- Count a day of a subject, but for its totals: what these get goes into `gains`, by field.
+-- Count a day of a subject, but for its totals: `gains` gets those of the month, by field.
 local function count(day, gains)
-  local counted, visitors = nil, 0
-  local counts = {0, 0, 0}
+  local counted, visitors, people, bots, repeats = nil, 0, 0, 0, 0
   for _, quarter in ipairs(day[9]) do
     local new = 0
     if #quarter[7] > 0 then
       if counted == nil then
-        counted = redis.pcall('HGET', day[6], day[8])
+        counted = try('HGET', day[6], day[8])
         counted = type(counted) ~= 'table' and counted and tonumber(counted)
       end
       new = grown(day, quarter, counted)
       counted, visitors = (counted or 0) + new, visitors + new
     end
-    local here = {quarter[4], quarter[5], quarter[4] - new}
-    add(quarter[1], quarter[2], kinds(quarter[3], here))
-    for i = 1, 3 do counts[i] = counts[i] + here[i] end
+    local again = quarter[4] - new
+    cell(quarter[1], quarter[2], quarter[3], quarter[4], quarter[5], again)
+    people, bots, repeats = people + quarter[4], bots + quarter[5], repeats + again
   end
-  if visitors > 0 then redis.pcall('HINCRBY', day[6], day[8], visitors) end
-  add(day[1], day[2], kinds(day[3], counts))
-  for i, name in ipairs({'c', 'b', 'r'}) do
-    local field = day[4] + i - 1
-    gains[field] = (gains[field] or 0) + counts[i]
-    gains[name] = (gains[name] or 0) + counts[i]
-  end
+  if visitors > 0 then try('HINCRBY', day[6], day[8], visitors) end
+  cell(day[1], day[2], day[3], people, bots, repeats)
+  local month = day[4]
+  gains[month] = (gains[month] or 0) + people
+  gains[month + 1] = (gains[month + 1] or 0) + bots
+  gains[month + 2] = (gains[month + 2] or 0) + repeats
   if #day[14] > 0 then label(day[10], day[11], day[12], day[13], day[14], day[15], day[16]) end
+  return people, bots, repeats
 end
 
 for _, group in ipairs(groups) do
   local name, number, totals, at = group[1], group[2], group[3], group[4]
-  local place = number ~= 0 and redis.call('ZSCORE', KEYS[2], name)
+  local place = number ~= 0 and call('ZSCORE', KEYS[2], name)
   if number == 0 or place and tonumber(place) %% 1048576 == number %% 1048576 then
-    local gains, fields, by = {}, {}, {}
-    for _, day in ipairs(group[7]) do count(day, gains) end
+    local gains, people, bots, repeats = {}, 0, 0, 0
+    for _, day in ipairs(group[7]) do
+      local some, others, again = count(day, gains)
+      people, bots, repeats = people + some, bots + others, repeats + again
+    end
+    gains.c, gains.b, gains.r = people, bots, repeats
+    local fields, by, n = {}, {}, 0
     for field, gain in pairs(gains) do
-      if gain > 0 then fields[#fields + 1], by[#by + 1] = field, gain end
+      if gain > 0 then
+        n = n + 1
+        fields[n], by[n] = field, gain
+      end
     end
-    fields[#fields + 1] = 'at'
+    fields[n + 1] = 'at'
     local old = read(totals, fields)
-    local last = old and tonumber(old[#fields] or 0)
-    if last and last < at then by[#fields] = at - last else fields[#fields] = nil end
+    local last = old and tonumber(old[n + 1] or 0)
+    if last and last < at then by[n + 1] = at - last else fields[n + 1] = nil end
     add(totals, 0, fields, by, old)
-    if place and gains.c > 0 then
-      redis.pcall('ZINCRBY', KEYS[3], gains.c, string.format('%%016.0f', place) .. name)
+    if place and people > 0 then
+      try('ZINCRBY', KEYS[3], people, string.format('%%016.0f', place) .. name)
     end
-    if group[6] > 0 and redis.call('EXISTS', group[5]) == 1 then
-      redis.pcall('INCRBY', group[5], group[6])
-    end
+    if group[6] > 0 and call('EXISTS', group[5]) == 1 then try('INCRBY', group[5], group[6]) end
   end
 end
 return {ARGV[3], refused}

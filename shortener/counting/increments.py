@@ -98,7 +98,7 @@ class Increments:
         key = str(number) if number else name
         last = unused = 0
         days: dict[int, tuple[Day, list[_Group], list[tuple[str, ...]]]] = {}
-        cost = 4
+        cost = 12
         for quarter, clicks in sorted(quarters.items()):
             people = [click for click in clicks if not click.is_bot]
             public = [click.visitor for click in people if click.visitor is not None]
@@ -118,13 +118,13 @@ class Increments:
                     list(visitors),
                 ]
             )
-            cost += 4 + len(visitors) // 2
+            cost += 6 + len(visitors) // 2
             last = max([last, *[click.at for click in people]])
             unused += [click.used for click in clicks].count(False)
         packed: list[_Group] = []
         for day, counted, labels in days.values():
             counts = Counter(chain.from_iterable(labels))
-            cost += 6 + 3 * len(counts)
+            cost += 10 + 3 * len(counts)
             packed.append(
                 [
                     keys.days(bucket, key, day.cell.period),

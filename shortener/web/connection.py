@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from shortener.errors import BadRequest, HeadTooLarge, Problem, TooSlow
@@ -43,7 +43,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = self._in_message = False
         self._is_new = True  # had no request yet
         self._is_handed_over = False  # the request that is being read is the parent's
-        self._is_unsent = False  # an answer given at once waits for the end of the turn
+        self._is_unsent = False  # an answer without a task is still to be sent
         self._is_deaf = False  # the connection ends: further requests are not answered
         self._refusal: Problem | None = None
         self._is_refused = False  # and told so
@@ -51,7 +51,7 @@ class Connection(HttpToolsProtocol):
     # What a subclass may do better:
 
     def _answer_at_once(self, headers: Headers, stays: bool) -> bool:  # noqa: ARG002
-        """Whether the request is answered at the end of this turn (`_is_unsent` until then).
+        """Whether the request is answered without a task (`_is_unsent` until then).
 
         `stays` says whether the client wants the connection to go on.
         """
@@ -203,9 +203,23 @@ class Connection(HttpToolsProtocol):
         if self._is_handed_over and self._in_message:  # its body is bad: nobody shall wait for it
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-            self.loop.call_soon(self.transport.close if self.pipeline else self._send_refusal)
+            if not self._waits:
+                self.loop.call_soon(self._send_refusal)
         elif not (self._is_unsent or self._is_busy):
             self._send_refusal()
+
+    @property
+    def _waits(self) -> bool:
+        """Whether the turn of the newest request that was handed over is still to come."""
+        return bool(self.pipeline)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """The turn of a request has come; if its body is bad, that of the refusal."""
+        if cycle.disconnected:
+            cycle.response_complete = True
+            self._send_refusal()
+        else:
+            super()._start_asgi_task(cycle, app)
 
     def _send_refusal(self) -> None:
         """Say it, and then only listen: a connection closed at once would cut the answer off."""

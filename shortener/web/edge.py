@@ -85,28 +85,37 @@ class Edge:
         text = path.decode("ascii")
         if self._domains.only and (found := self.records.known(text[1:])) is not None:
             return found  # the usual spelling
-        name = self._name(unquote(text) if "%" in text else text, headers)
+        name = self.name_at(path, headers)
         return None if name is None else self.records.known(name)
 
+    def name_at(self, path: bytes, headers: Headers) -> str | None:
+        """The name of the link at a path; None when that is for Flask alone."""
+        text = path.decode("ascii")
+        return self._name(unquote(text) if "%" in text else text, headers)
+
     def name_in(self, scope: Scope) -> str | None:
-        """The name of the link that is asked for; None when the request is for Flask alone."""
+        """The same for a request."""
         if scope["method"] not in _READ:
             return None
         return self._name(scope["path"], {} if self._domains.only else self._headers(scope))
 
-    def visit(self, found: Found, scope: Scope) -> tuple[Redirect, Click | None]:
+    def visit(
+        self, found: Found, method: str, headers: Headers, query: bytes, peer: str
+    ) -> tuple[Redirect, Click | None]:
         """Where a visitor is sent, and the click to write down before.
 
         Raises `Gated` and every `Problem` that Flask has a page for.
         """
-        known = found.result()
-        link, query = _link(known), scope["query_string"]
-        at = time.time_ns() // 1_000_000
+        link, at = _link(found.result()), time.time_ns() // 1_000_000
         redirect = decide(link, at, query)
-        headers = self._headers(scope)
-        if link is None or not redirect.counted or not is_counted(scope["method"], headers):
+        if link is None or not redirect.counted or not is_counted(method, headers):
             return redirect, None
-        return redirect, self.click(link, at, headers, query, _peer(scope))
+        return redirect, self.click(link, at, headers, query, peer)
+
+    def visit_in(self, found: Found, scope: Scope) -> tuple[Redirect, Click | None]:
+        """The same for a request."""
+        headers, query = self._headers(scope), scope["query_string"]
+        return self.visit(found, scope["method"], headers, query, _peer(scope))
 
     def click(self, link: Link, at: int, headers: Headers, query: bytes, peer: str) -> Click:
         """The click of a visitor who is sent to `link` at `at` (milliseconds since 1970)."""
@@ -144,7 +153,7 @@ class Edge:
         found = self.records.find(name)
         await asyncio.wait([found])  # which others may wait for
         try:
-            redirect, visit = self.visit(found, scope)
+            redirect, visit = self.visit_in(found, scope)
         except (Gated, Problem) as reason:
             await self._explain(found, reason, scope, receive, send)
             return
