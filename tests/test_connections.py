@@ -477,7 +477,7 @@ def test_clients_that_vanish_leave_nothing_behind(edge: Server) -> None:
         request("/cold") * 3,
         request("/robots.txt") * 3,
     ):
-        for _ in range(20):
+        for _ in range(60):
             talk = Talk(edge.address)
             talk.say(said)
             talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")

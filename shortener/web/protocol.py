@@ -217,7 +217,7 @@ class _Turned:
     def send(self, answer: bytes) -> None:
         cycle = self._cycle
         cycle.response_started = cycle.response_complete = True
-        if not cycle.disconnected:
+        if not (cycle.disconnected or cycle.transport.is_closing()):
             cycle.transport.write(answer)
             if not cycle.keep_alive:
                 cycle.transport.close()

@@ -1,7 +1,7 @@
 """Link records for the edge: read together, and remembered as long as they are right.
 
-Look-ups that arrive in one turn of the event loop share one `MGET`; while it is in flight the next
-ones gather.  Nobody waits for a timer.
+Look-ups that arrive in one turn of the event loop share one `MGET`; while some are in flight the
+next ones gather.  Nobody waits for a timer.
 
 What was read is remembered, bounded in bytes, and forgotten when Redis tells that it changed.  It
 is trusted for `LEASE` after the sending of whatever Redis last replied to, and no longer: a reply
@@ -19,7 +19,9 @@ import asyncio
 import functools
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -44,6 +46,7 @@ CONNECT_TIMEOUT = 0.3  # seconds; doubled with each, for a Redis that is far awa
 MAX_CONNECT_TIMEOUT = 2.0
 PATIENCE = 0.1  # seconds for a reply, or longer if connecting took so, until another is tried
 GRACE = 0.01  # seconds more: when it was we who were late, the reply is there already
+AT_ONCE = 4  # reads in flight: Redis may be busy with something else for a while
 RETRY_PAUSE = 0.02  # seconds between two tries while Redis is away: it may be back and change
 
 Connect = Callable[[Told, Callable[[Tracked], None]], Awaitable[Tracked]]
@@ -74,8 +77,7 @@ class Records:
         self._trusted_until = 0.0
         self._renew_at = 0.0  # when to ask again; never later than the trust ends
         self._waiting: dict[str, Found] = {}
-        self._reading: dict[str, Found] = {}
-        self._read_at = 0.0
+        self._reading: deque[tuple[float, dict[str, Found]]] = deque()  # when sent, in that order
         self._timeout: asyncio.TimerHandle | None = None  # of those who wait
         self._patience = PATIENCE
         self._store: Tracked | None = None
@@ -129,19 +131,19 @@ class Records:
                 self._answer_from_memory()
             elif self._store is None:
                 self.open()
-            elif not self._reading and len(self._waiting) == 1:
+            elif len(self._reading) < AT_ONCE and len(self._waiting) == 1:
                 loop.call_soon(self._read)  # at the end of this turn
         return future
 
     def _read(self) -> None:
         """Read everything that is waited for."""
-        if self._store is None or self._reading or not self._waiting:
+        if self._store is None or len(self._reading) >= AT_ONCE or not self._waiting:
             return
-        self._reading, self._waiting = self._waiting, {}
-        self._read_at = time.monotonic()
-        self._wait(self._patience, lambda: self._wait(GRACE, self._give_up))
-        names = [keys.link(name).encode() for name in self._reading]
-        self._store.ask(self._answer_batch, b"MGET", *names)
+        asked, self._waiting = self._waiting, {}
+        if not self._reading:
+            self._be_patient()
+        self._reading.append((time.monotonic(), asked))
+        self._store.ask(self._answer_batch, b"MGET", *(keys.link(name).encode() for name in asked))
 
     def _answer_batch(self, records: Any) -> None:
         if not isinstance(records, list):
@@ -149,24 +151,28 @@ class Records:
             self._away = True
             self._lost(self._store)
             return
-        self._stop_waiting()
-        self._oldest = self._read_at
-        batch, self._reading = self._reading, {}
-        self._trust(self._read_at)
+        self._oldest, batch = self._reading.popleft()
+        if self._reading:
+            self._be_patient()
+        else:
+            self._stop_waiting()
+        self._trust(self._oldest)
         self._counters.observe(BATCH, len(batch))
         self._counters.add(CACHE_MISSES, len(batch))
         for (name, future), record in zip(batch.items(), records, strict=True):
-            found = self._remember(name, record)
+            found = self._remember(name, record, self._oldest)
             if isinstance(found, Problem):
                 future.set_exception(found)
             else:
                 future.set_result(found)
         self._read()
 
-    def _remember(self, name: str, record: bytes | None) -> Remembered | Problem | None:
+    def _remember(
+        self, name: str, record: bytes | None, read_at: float
+    ) -> Remembered | Problem | None:
         known = self._remembered.get(name)
         if known is not None and known.record == record:
-            known.read_at, known.term = self._read_at, self._term
+            known.read_at, known.term = read_at, self._term
             self._remembered.move_to_end(name)
             return known
         if record is None:
@@ -178,7 +184,7 @@ class Records:
             log.error("the record of %s cannot be read: %s", name, error)  # noqa: TRY400
             self._remembered.forget(name)
             return Internal()
-        new = Remembered(record, link, self._answer(link), self._read_at, self._term)
+        new = Remembered(record, link, self._answer(link), read_at, self._term)
         self._remembered.keep(name, new)
         return new
 
@@ -200,6 +206,10 @@ class Records:
         self._renew_at = min(now + RENEWAL, self._trusted_until)
         if self._store is not None:
             self._store.ask(lambda _: self._trust(now), b"PING")
+
+    def _be_patient(self) -> None:
+        """Wait for the oldest reply that is due."""
+        self._wait(self._patience, lambda: self._wait(GRACE, self._give_up))
 
     def _wait(self, seconds: float, then: Callable[[], None]) -> None:
         self._stop_waiting()
@@ -231,8 +241,8 @@ class Records:
         self._stop_waiting()
         self._term += 1
         self._trusted_until = self._renew_at = 0.0
-        reading, self._reading = self._reading, {}
-        for name, future in reading.items():
+        reading, self._reading = self._reading, deque()
+        for name, future in chain.from_iterable(batch.items() for _, batch in reading):
             later = self._waiting.setdefault(name, future)
             if later is not future:  # somebody else has asked meanwhile: both get that answer
                 later.add_done_callback(functools.partial(_settle, future))

@@ -5,6 +5,7 @@ the journal with one write, and after it the answers go out.  It costs no timer 
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from shortener.journal import Click, Journal
 from shortener.links.link import Link
 from shortener.web.headers import FOR_REDIRECTS
 from shortener.web.meter import Meter, Redirected
+
+log = logging.getLogger(__name__)
 
 _HEADERS = "".join(f"{name.lower()}: {value}\r\n" for name, value in FOR_REDIRECTS.items())
 
@@ -75,7 +78,10 @@ class Turn:
         date = self._date
         for to, status, rest in answers:
             end = b"connection: close\r\n\r\n" if to.is_ending else b"\r\n"
-            to.send(b"".join((STATUS_LINE[status], date, rest, end)))
+            try:
+                to.send(b"".join((STATUS_LINE[status], date, rest, end)))
+            except Exception:  # whatever it is, it costs nobody else an answer
+                log.exception("an answer could not be sent")
         self._meter.redirected(redirects, hits)
 
 
