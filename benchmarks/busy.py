@@ -1,22 +1,28 @@
-"""What redirects wait while others read lists and statistics without pause.
+"""What redirects wait while clicks are counted, and while others read lists and statistics.
 
-2,000 redirects a second over 64 connections, first alone and then beside eight clients that ask
-the API one question after the other, which Flask answers in processes beside the event loops.
+2,000 redirects a second over 64 connections, alone and beside eight clients that ask the API one
+question after the other, which Flask answers in processes beside the event loops.  And 20,000 a
+second while their clicks are counted, and while they are not: the aggregator is held up meanwhile.
 """
 
 import argparse
 import http.client
+import os
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from benchmarks import report, wrk
+from benchmarks import processes, report, wrk
 from benchmarks.arguments import positive
 from benchmarks.contenders import Ours
 from benchmarks.report import say
 
 LINKS = 10_000
 RATE = 2_000  # redirects a second
+COUNTED_RATE = 20_000  # the same, where counting them takes time
 CONNECTIONS = 64
 READERS = 8
 
@@ -30,18 +36,30 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The exit status: 1 when anything was refused or broken."""
-    quiet, busy, read = [], [], []
+    quiet, busy, counted, uncounted, read = [], [], [], [], []
     with report.scratch() as scratch, Ours(Path(scratch)) as ours:
         codes = ours.fill(LINKS)
         load = wrk.Load(Path(scratch), ours.port, CONNECTIONS)
         for turn in range(arguments.rounds):
-            quiet.append(load.follow(codes, arguments.seconds, 2 * turn, RATE))
+            quiet.append(load.follow(codes, arguments.seconds, 4 * turn, RATE))
             with Readers(ours, codes) as readers:
-                busy.append(load.follow(codes, arguments.seconds, 2 * turn + 1, RATE))
+                busy.append(load.follow(codes, arguments.seconds, 4 * turn + 1, RATE))
             read.append(readers.answers / arguments.seconds)
-            say(f"round {turn + 1}: p99 {quiet[-1].p99:.2f} ms alone, {busy[-1].p99:.2f} ms beside")
+            counted.append(load.follow(codes, arguments.seconds, 4 * turn + 2, COUNTED_RATE))
+            with held_up(ours):
+                uncounted.append(load.follow(codes, arguments.seconds, 4 * turn + 3, COUNTED_RATE))
+            say(
+                f"round {turn + 1}, p99: {quiet[-1].p99:.2f} ms alone, {busy[-1].p99:.2f} beside; "
+                f"{counted[-1].p99:.2f} ms counted, {uncounted[-1].p99:.2f} not"
+            )
+    runs = {
+        "alone": quiet,
+        f"beside {READERS} readers": busy,
+        "counted": counted,
+        "not counted": uncounted,
+    }
     rows = [
-        [name, *(f"{median(map(of, loads)):,.2f}" for loads in (quiet, busy))]
+        [name, *(f"{median(map(of, loads)):,.2f}" for loads in runs.values())]
         for name, of in (
             ("redirects/s", lambda load: load.rate),
             ("p50, ms", lambda load: load.p50),
@@ -49,11 +67,24 @@ def run(arguments: argparse.Namespace) -> int:
             ("worst, ms", lambda load: load.worst),
         )
     ]
-    rows.append(["answers of the API a second", "", f"{median(read):,.0f}"])
-    report.table(["median", "alone", f"beside {READERS} readers"], rows)
-    figures = {"alone": [o._asdict() for o in quiet], "beside": [o._asdict() for o in busy]}
+    rows.append(["answers of the API a second", "", f"{median(read):,.0f}", "", ""])
+    report.table(["median", *runs], rows)
+    figures = {name: [load._asdict() for load in loads] for name, loads in runs.items()}
     report.keep(arguments.json, figures | {"read": read})
-    return 1 if any(load.refused or load.broken for load in (*quiet, *busy)) else 0
+    return 1 if any(load.refused or load.broken for loads in runs.values() for load in loads) else 0
+
+
+@contextmanager
+def held_up(ours: Ours) -> Iterator[None]:
+    """Hold the aggregator up: clicks wait in the journals."""
+    aggregators = [pid for pid in ours.pids if "aggregate" in processes.command(pid)]
+    for pid in aggregators:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in aggregators:
+            os.kill(pid, signal.SIGCONT)
 
 
 class Readers:

@@ -47,6 +47,15 @@ MIX = 2_000  # user agents, referrers and addresses
 BATCH = 24_000  # clicks that an aggregator reads at a time
 SPREADS = (20, 1_000)  # links that the mix is over: each costs its own steps
 ROUNDS = 15
+AGES = (0, 10, 75, 130, 1_300)  # days: after each some cells more have expired
+KINDS = {  # of keys
+    "t": "totals and months",
+    "q": "quarters of an hour",
+    "d": "days",
+    "m": "labels of months",
+    "b": "labels of days",
+    "v": "visitors",
+}
 QUESTIONS = (
     ("30 days, by day, all dimensions", ""),
     ("30 days, by hour", "interval=hour&group_by=country"),
@@ -92,6 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "30 days of 20 clicks": worker.memory(daily(links[2]), links[2]),
                 "10 clicks in all": worker.memory(few(links[3]), links[3]),
             }
+            ages = worker.age(links[2])
             slowest = worker.fill(scaled(links[0], arguments.clicks), "the large link")
             worker.fill(scaled(links[1], SMALL), "the small link")
             store.close()
@@ -116,6 +126,14 @@ def run(arguments: argparse.Namespace) -> int:
             *([f"bytes of statistics, {name}", f"{size:,}"] for name, size in memory.items()),
         ],
     )
+    print()
+    report.table(
+        ["bytes of the 30 days", *(f"after {days} days" for days in ages)],
+        [
+            [kind, *(f"{sizes.get(kind, 0):,}" for sizes in ages.values())]
+            for kind in (*KINDS.values(), "all")
+        ],
+    )
     report.keep(
         arguments.json,
         {
@@ -123,6 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
             "microseconds": {spread: taken._asdict() for spread, taken in times.items()},
             "longest_script_ms": slowest,
             "bytes": memory,
+            "bytes_by_age": ages,
         },
     )
     return 0
@@ -178,9 +197,34 @@ class Filling:
     def memory(self, clicks: list[Click], link: Link) -> int:
         """Bytes of a link's statistics after these clicks, keys and expiries included."""
         self.fill(iter(clicks), "memory")
+        return self._sizes(link)["all"]
+
+    def age(self, link: Link) -> dict[int, dict[str, int]]:
+        """By days from now, the bytes that are left of a link's statistics, by kind: Redis is let
+        delete what expires by then."""
+        aged = 0
+        found: dict[int, dict[str, int]] = {}
+        for days in AGES:
+            for name in self._names(link):
+                expires = int(self._store.expiretime(name))
+                if expires > 0:
+                    self._store.expireat(name, expires - (days - aged) * 86_400)
+            aged = days
+            found[days] = self._sizes(link)
+        return found
+
+    def _names(self, link: Link) -> list[str]:
         place = keys.bucket(link.name), str(link.number), int(time.time())
-        names = [*cells.statistics(*place), *cells.visitors(*place)]
-        return sum(int(self._store.memory_usage(name, samples=0) or 0) for name in names)
+        return [*cells.statistics(*place), *cells.visitors(*place)]
+
+    def _sizes(self, link: Link) -> dict[str, int]:
+        """Bytes of a link's statistics, by kind and in all."""
+        sizes: dict[str, int] = dict.fromkeys((*KINDS.values(), "all"), 0)
+        for name in self._names(link):
+            size = int(self._store.memory_usage(name, samples=0) or 0)
+            sizes[KINDS[name.partition(":")[0]]] += size
+            sizes["all"] += size
+        return sizes
 
     def _apply(self, journal: str, offset: int, batch: Batch) -> None:
         """Apply a batch that lies at `offset`."""
