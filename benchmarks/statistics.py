@@ -26,7 +26,6 @@ from benchmarks.contenders import KEY, STOP_PATIENCE, free_port, serve
 from benchmarks.report import say
 from shortener import children, connections, keys
 from shortener.config import Settings
-from shortener.counting import wiring
 from shortener.counting.increments import Sums
 from shortener.counting.marks import Mark
 from shortener.counting.pieces import Pieces, apart
@@ -154,7 +153,7 @@ class Filling:
         self._store, self._tally = store, Tally(store)
         self._visits = Visits(Facts(finder(""), Agents()))
         salts = Salts(store, settings.timezone, "bench")
-        self._pieces = Pieces(Sums(wiring.cells(settings), self._visits, salts.visitor))
+        self._pieces = Pieces(Sums(cells.Cells.of(settings), self._visits, salts.visitor))
         self._tally.register("bench")
         self._end = 0
 

@@ -14,7 +14,6 @@ from shortener import connections, kit, site
 from shortener.accounts import Accounts
 from shortener.codes import Codes
 from shortener.config import Settings
-from shortener.counting import wiring
 from shortener.health import Health
 from shortener.journal import Journal
 from shortener.limits import Limits
@@ -25,6 +24,7 @@ from shortener.links.tags import Tags
 from shortener.links.transfer import Transfer
 from shortener.metrics import Metrics
 from shortener.sessions import Sessions
+from shortener.statistics.cells import Cells
 from shortener.statistics.portions import Portions
 from shortener.statistics.stats import Stats
 from shortener.web import api, dashboard, docs, headers, operations, pages, preview, problems
@@ -104,7 +104,7 @@ def _parts(
     settled: Callable[[], site.Site],
 ) -> api.Parts:
     """What the API is made of."""
-    links, cells = Links(store), wiring.cells(settings)
+    links, cells = Links(store), Cells.of(settings)
     stats, catalogue = Stats(store, cells), Catalogue(store, links)
     mint = Mint(store, links, _codes(settled, settings), settings.code_length)
     tags = Tags(store, links, stats)

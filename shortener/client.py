@@ -14,6 +14,7 @@ import msgspec
 import urllib3
 
 from shortener.config import Settings
+from shortener.errors import Failure
 
 Query = Mapping[str, str] | Sequence[tuple[str, str]]
 Patience = Callable[[float], bool | None]  # waits so many seconds; true to try no more
@@ -25,7 +26,7 @@ MAX_PAUSE = 60.0  # seconds that a server may ask us to wait
 _BUSY = frozenset({429, 502, 503, 504})
 
 
-class CallError(Exception):
+class CallError(Failure):
     """A call that did not succeed; the message is one line, `status` the answer's if one came."""
 
     def __init__(self, message: str, status: int | None = None, pause: float = 0.0) -> None:

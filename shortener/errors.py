@@ -20,6 +20,10 @@ class FieldError(msgspec.Struct, frozen=True):
     message: Annotated[str, msgspec.Meta(description="What is wrong with it.")]
 
 
+class Failure(Exception):
+    """Why a command ends with exit status 1; the message is one line."""
+
+
 class Problem(Exception):
     """Base of all errors that a client is told about."""
 

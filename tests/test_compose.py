@@ -19,6 +19,9 @@ from typing import Any
 
 import pytest
 import yaml
+from click import Context
+
+from shortener.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE_FILE = ROOT / "docker-compose.yml"
@@ -150,21 +153,18 @@ def test_values_set_are_ones_the_program_accepts(service: str) -> None:
 @pytest.mark.parametrize("service", OURS)
 def test_command_is_one_the_command_line_has(service: str) -> None:
     """Each service runs a command of the program, with options that command has."""
-    from shortener.cli import main
-
     name, *options = SERVICES[service]["command"]
-    assert name in main.commands
-    known = {option for parameter in main.commands[name].params for option in parameter.opts}
+    command = main.get_command(Context(main), name)
+    assert command is not None
+    known = {option for parameter in command.params for option in parameter.opts}
     assert set(options) <= known
 
 
 def test_image_runs_a_command_the_command_line_has() -> None:
     """The image runs the program, and by default a command of it."""
-    from shortener.cli import main
-
     assert instructions("ENTRYPOINT") == ['["shortener"]']
     (command,) = (yaml.safe_load(text) for text in instructions("CMD"))
-    assert command[0] in main.commands
+    assert command[0] in main.list_commands(Context(main))
 
 
 def test_web_and_aggregator_run_different_halves_of_one_image() -> None:

@@ -16,6 +16,7 @@ sources     what files of links hold     columns     the columns of CSV
 sending     many calls, some at once     progress    how far it came
 """
 
+import importlib
 import logging
 import sys
 from typing import Any
@@ -23,21 +24,39 @@ from typing import Any
 import click
 
 from shortener import __version__
-from shortener.cli import completion, exports, imports, keys, links, service, stats
-from shortener.cli.remote import Failure
-from shortener.client import CallError
 from shortener.config import ConfigError, StartError
+from shortener.errors import Failure
+
+COMMANDS = {  # and the module of each, which is read when the command is asked for
+    **dict.fromkeys(("serve", "aggregate", "check"), "service"),
+    **dict.fromkeys(("shorten", "expand", "list", "edit", "delete"), "links"),
+    "stats": "stats",
+    "keys": "keys",
+    "import": "imports",
+    "export": "exports",
+    "completion": "completion",
+}
 
 
 class _Commands(click.Group):
-    """Turns expected failures of any command into one line and an exit status."""
+    """Finds commands, and turns expected failures of any into one line and an exit status."""
+
+    def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 - click calls it
+        return sorted(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"{__name__}.{COMMANDS[name]}")
+        found: tuple[click.Command, ...] = module.COMMANDS
+        return next(command for command in found if command.name == name)
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except ConfigError as error:
             _fail(str(error), 2)
-        except (StartError, CallError, Failure) as error:
+        except (StartError, Failure) as error:
             _fail(str(error), 1)
         except UnicodeEncodeError:
             _fail("an argument is not valid text", 2)
@@ -56,8 +75,3 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter is no failure
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-
-
-for module in (service, links, stats, keys, imports, exports, completion):
-    for command in module.COMMANDS:
-        main.add_command(command)

@@ -23,8 +23,9 @@ import msgspec
 
 from shortener.cli.columns import EXPORT_COLUMNS, cells
 from shortener.cli.progress import Meter
-from shortener.cli.remote import Failure, counted, remote, show
+from shortener.cli.remote import counted, remote, show
 from shortener.client import Client
+from shortener.errors import Failure
 
 RECORDS = 1000  # asked for in a call; the server may give fewer
 LINKS = 200  # the same, of the list

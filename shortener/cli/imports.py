@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from shortener.cli.progress import Meter
-from shortener.cli.remote import Failure, counted, remote, show
+from shortener.cli.remote import counted, remote, show
 from shortener.cli.sending import Batch, Lanes, Outcome, batches, send
 from shortener.cli.sources import (
     Line,
@@ -27,6 +27,7 @@ from shortener.cli.sources import (
     json_lines,
 )
 from shortener.client import CallError, Client
+from shortener.errors import Failure
 
 MAX_TOLD = 20  # failed lines on stderr
 STOPPING = b"stopping when the calls under way have ended; Ctrl-C again stops at once\n"

@@ -9,8 +9,9 @@ from rich.table import Table
 
 from shortener.cli import ask
 from shortener.cli.fields import Moment
-from shortener.cli.remote import Failure, counted, remote, show
+from shortener.cli.remote import counted, remote, show
 from shortener.client import Client
+from shortener.errors import Failure
 
 SCOPES = click.Choice(["links:read", "links:write", "stats:read", "admin"])
 COLUMNS = ("id", "name", "scopes", "created_at", "expires_at", "last_used_at")

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from shortener.cli import ask
 from shortener.cli.fields import CLEARABLE, FIELDS, given, options
-from shortener.cli.remote import Failure, counted, remote, show, target
+from shortener.cli.remote import counted, remote, show, target
 from shortener.client import CallError, Client
+from shortener.errors import Failure
 
 PAGE = 200  # links a call: as many as the server gives
 MIN_WIDTH = 60  # characters of the table, on however narrow a terminal

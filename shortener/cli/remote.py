@@ -17,10 +17,6 @@ from shortener.client import Client, connect
 P = ParamSpec("P")
 
 
-class Failure(Exception):
-    """Why a command ends with exit status 1; the message is one line."""
-
-
 class Target(NamedTuple):
     """The link that a command is about: where the API has it, and how it was named."""
 

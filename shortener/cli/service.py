@@ -9,7 +9,6 @@ import signal
 import sys
 
 import click
-from rich.console import Console
 
 from shortener.config import Settings
 
@@ -58,6 +57,8 @@ def aggregate() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def check(as_json: bool) -> None:
     """Say what is wrong with configuration, Redis, persistence and disk, and how to mend it."""
+    from rich.console import Console
+
     from shortener import connections, data_dir, health
     from shortener.gauges import Counters, directory
 

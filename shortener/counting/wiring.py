@@ -11,14 +11,8 @@ from shortener.counting.salts import Salts
 from shortener.counting.tally import Tally
 from shortener.statistics import places
 from shortener.statistics.agents import Agents
-from shortener.statistics.cells import Cells, Keep
+from shortener.statistics.cells import Cells
 from shortener.statistics.visits import Facts, Visits
-
-
-def cells(settings: Settings) -> Cells:
-    """The cells of a site, kept as long as its settings say."""
-    keep = Keep(settings.keep_quarters, settings.keep_labels, settings.keep_days)
-    return Cells(settings.timezone, keep)
 
 
 def aggregator(settings: Settings, store: redis.Redis, host: str) -> Aggregator:
@@ -27,7 +21,7 @@ def aggregator(settings: Settings, store: redis.Redis, host: str) -> Aggregator:
     salts = Salts(store, settings.timezone, host)
     return Aggregator(
         Tally(store),
-        Pieces(Sums(cells(settings), visits, salts.visitor)),
+        Pieces(Sums(Cells.of(settings), visits, salts.visitor)),
         salts,
         Pulse(store, visits),
         settings.data_dir,

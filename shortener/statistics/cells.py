@@ -31,6 +31,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from shortener import keys
+from shortener.config import Settings
 
 QUARTER = 900  # seconds
 QUARTERS_A_WEEK = 672
@@ -80,6 +81,12 @@ class Cells:
     def __init__(self, zone: ZoneInfo, keep: Keep | None = None) -> None:
         self.zone, self.keep = zone, keep or Keep()
         self._days: dict[int, Day] = {}  # by quarter: a click costs one look-up
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Cells":
+        """The cells of a site, kept as long as its settings say."""
+        keep = Keep(settings.keep_quarters, settings.keep_labels, settings.keep_days)
+        return cls(settings.timezone, keep)
 
     def quarter(self, number: int) -> Cell:
         """The quarter of an hour with this number since 1970."""
