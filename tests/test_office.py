@@ -78,7 +78,7 @@ def test_a_killed_office_stops_no_redirect_and_loses_nothing_acknowledged(
     server: Server, maker: Maker
 ) -> None:
     """`kill -9` under load, three times: every redirect is answered, a link whose making was
-    answered is there, what was cut off is told as 503, and the next call works."""
+    answered is there, what was cut off, if anything, is told as 503, and the next call works."""
     codes = [server.make_link()["code"] for _ in range(4)]
     with Load(server.address, codes) as load:
         for _ in range(3):
@@ -92,7 +92,7 @@ def test_a_killed_office_stops_no_redirect_and_loses_nothing_acknowledged(
     maker.stop()
     assert load.broken == 0
     assert set(load.statuses) == {302}
-    assert set(maker.statuses.values()) == {201, 503}
+    assert {201} <= set(maker.statuses.values()) <= {201, 503}
     for code, status in maker.statuses.items():
         if status == 201:
             assert server.follow(code).status_code == 302
