@@ -86,10 +86,11 @@ class Labels:
     def _add(self, found: dict[bytes, dict[bytes, int]], month: _Month, hashes: Hashes) -> None:
         of_days: dict[int, int] = {}
         for key, places in month.stretches.items():
-            for field, clicks in hashes[key].items():
-                number, place = divmod(int(field), DAYS_A_STRETCH)
-                if place in places:
-                    of_days[number] = of_days.get(number, 0) + int(clicks)
+            counts = zip(map(int, hashes[key]), map(int, hashes[key].values()), strict=True)
+            for field, count in counts:
+                if field % DAYS_A_STRETCH in places:
+                    number = field // DAYS_A_STRETCH
+                    of_days[number] = of_days.get(number, 0) + count
         for label, clicks in hashes[month.key].items():
             of_dimension = found.get(label[:1])
             if of_dimension is not None:
