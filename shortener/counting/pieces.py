@@ -19,9 +19,8 @@ SITE_BUCKET = keys.bucket(keys.SITE_SUBJECT)
 
 
 def apart(buckets: Iterable[str]) -> list[list[str]]:
-    """Buckets whose pieces are cut together; the site's comes last, so it never knows more clicks
-    than all others do."""
-    parts = [[b for b in buckets if (b == SITE_BUCKET) is alone] for alone in (False, True)]
+    """Buckets whose pieces are cut together; the site's comes first."""
+    parts = [[b for b in buckets if (b == SITE_BUCKET) is alone] for alone in (True, False)]
     return [part for part in parts if part]
 
 

@@ -83,12 +83,11 @@ class Series:
         """Counts of each interval."""
         sums = [[0] * KINDS for _ in self._bounds[1:]]
         for week, name in self._weeks.items():
-            first = week * QUARTERS_A_WEEK
-            for field, count in hashes[name].items():
-                quarter, kind = divmod(int(field), KINDS)
-                place = self._slots.get(first + quarter)
+            first, found = week * QUARTERS_A_WEEK, hashes[name]
+            for field, count in zip(map(int, found), map(int, found.values()), strict=True):
+                place = self._slots.get(first + field // KINDS)
                 if place is not None:
-                    sums[place][kind] += int(count)
+                    sums[place][field % KINDS] += count
         for day in self._days:
             place = self._place(self._horizon.midnight(day))
             _add(sums[place], hashes[self._years[day.year]], day_field(day))
