@@ -15,7 +15,7 @@ serve: .venv/runtime ## set everything up and run the service
 	@exec $(BIN)/shortener serve
 
 test: check ## set everything up and run all checks and tests
-	@$(BIN)/python -m pytest -n $${TEST_PROCESSES:-4}
+	@$(BIN)/python -m pytest -n $${TEST_PROCESSES:-4} --dist loadfile --no-loadscope-reorder
 
 check: .venv/development ## formatting, lint, types
 	@$(BIN)/ruff format --check -q .
