@@ -55,7 +55,8 @@ class Pieces:
     def begun(self, batch: Batch, buckets: Collection[str], mark: Mark) -> tuple[Batch, Increments]:
         """The stretch that some buckets have begun, from the batch that has it at its front."""
         clicks = [c for c, end in zip(batch.clicks, batch.ends, strict=True) if end <= mark.end]
-        piece = Batch(clicks, batch.ends[: len(clicks)], mark.end, b"")
+        damaged = batch.damaged if batch.end == mark.end else b""
+        piece = Batch(clicks, batch.ends[: len(clicks)], mark.end, damaged)
         return piece, self._sums.of(self._of(batch)[: len(clicks)], buckets)
 
     def _of(self, batch: Batch) -> list[Read]:
