@@ -80,13 +80,9 @@ class Edge:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
-    def known(self, path: bytes, headers: Headers) -> Remembered | None:
-        """The link at a path when it can be had without waiting."""
-        text = path.decode("ascii")
-        if self._domains.only and (found := self.records.known(text[1:])) is not None:
-            return found  # the usual spelling
-        name = self.name_at(path, headers)
-        return None if name is None else self.records.known(name)
+    def known(self, path: bytes) -> Remembered | None:
+        """The link at a path, in its usual spelling, when it can be had without waiting."""
+        return self.records.known(path[1:].decode("ascii")) if self._domains.only else None
 
     def name_at(self, path: bytes, headers: Headers) -> str | None:
         """The name of the link at a path; None when that is for Flask alone."""

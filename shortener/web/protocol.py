@@ -70,9 +70,15 @@ class RedirectProtocol(Connection):
             return False
         began = time.perf_counter_ns()
         path, _, query = self.url.partition(b"?")
-        found = self._edge.known(path, headers)
+        found = self._edge.known(path)
         if found is None or found.answer is None:
-            return self._look_up(path, method, headers, stays, began)
+            name = self._edge.name_at(path, headers)
+            if name is None:
+                return False
+            found = self._edge.records.known(name)
+            if found is None or found.answer is None:
+                self._look_up(name, method, headers, stays, began)
+                return True
         visit, peer = None, self.client[0] if self.client else ""
         if method == b"GET" and not is_ahead(headers):
             at = time.time_ns() // 1_000_000
@@ -85,25 +91,18 @@ class RedirectProtocol(Connection):
         turn.hits += 1
         return True
 
-    def _look_up(
-        self, path: bytes, method: bytes, headers: Headers, stays: bool, began: int
-    ) -> bool:
-        """Whether there is a link to be looked up."""
-        name = self._edge.name_at(path, headers)
-        if name is None:
-            return False
+    def _look_up(self, name: str, method: bytes, headers: Headers, stays: bool, began: int) -> None:
         version = self.parser.get_http_version()
         self._sought = Sought(method, version, stays, self.url, self.headers, headers, began)
         self._is_unsent, self._is_deaf = True, self._patience.leaving or not stays
         self._edge.records.find(name).add_done_callback(self._looked_up)
-        return True
 
     def _looked_up(self, found: Found) -> None:
         """Answer, or leave it to the application; the client may be gone."""
         sought, self._sought = self._sought, None
         if sought is None or self.transport.is_closing() or found.cancelled():
             self._is_unsent = False
-            return  # what has failed, is told to those who wait
+            return
         path, _, query = sought.url.partition(b"?")
         method, headers = sought.method.decode(), sought.headers
         peer = self.client[0] if self.client else ""
