@@ -17,7 +17,8 @@ row 3  statistics/  what a click is counted as, where, and how that is asked abo
        agents       user agents, read                     places     the country of an address
        stats        ask about clicks                      intervals  hours and days of a zone
        series       counts by interval                    labels     clicks by label
-       horizon      what cells still tell                 portions   carried over to other subjects
+       horizon      what cells still tell                 reading    what an answer is made of
+       portions     carried over to other subjects
 
 row 4  links/       what people make
        link         what a link is                        redirects  the decision, pure

@@ -6,7 +6,7 @@ Days have numbers instead of labels; the month, which has all of its days' label
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -21,9 +21,8 @@ from shortener.statistics.cells import (
     stretch_of,
 )
 from shortener.statistics.horizon import Horizon
+from shortener.statistics.reading import Hashes, Reading, integers
 from shortener.statistics.visits import Dimension
-
-Hashes = Mapping[str, Mapping[bytes, bytes]]
 
 
 class _Month(NamedTuple):
@@ -35,16 +34,18 @@ class _Month(NamedTuple):
 
 
 class Labels:
-    """Labels of a subject from the day `first` to the one before `end`.
-
-    `keys` are the hashes that they are made of.
-    """
+    """Labels of a subject from the day `first` to the one before `end`."""
 
     def __init__(self, first: date, end: date, horizon: Horizon, bucket: str, subject: str) -> None:
         self._horizon, self._bucket, self._subject = horizon, bucket, subject
         last = end - timedelta(days=1)
         self._months = [self._month(month, first, last) for month in months(first, last)]
-        self.keys = [key for month in self._months for key in (month.key, *month.stretches)]
+
+    def want(self, reading: Reading) -> None:
+        """Say what counts are made of."""
+        for month in self._months:
+            for key in (month.key, *month.stretches):
+                reading.whole(key)
 
     def _month(self, month: date, first: date, last: date) -> _Month:
         every = list(days(month, next_month(month) - timedelta(days=1)))
@@ -86,8 +87,8 @@ class Labels:
     def _add(self, found: dict[bytes, dict[bytes, int]], month: _Month, hashes: Hashes) -> None:
         of_days: dict[int, int] = {}
         for key, places in month.stretches.items():
-            counts = zip(map(int, hashes[key]), map(int, hashes[key].values()), strict=True)
-            for field, count in counts:
+            fields, counts = integers(hashes[key]), integers(hashes[key].values())
+            for field, count in zip(fields, counts, strict=True):
                 if field % DAYS_A_STRETCH in places:
                     number = field // DAYS_A_STRETCH
                     of_days[number] = of_days.get(number, 0) + count

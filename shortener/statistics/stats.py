@@ -7,7 +7,7 @@ answer says what it is of.  All that an answer is made of is read in one step: i
 is counted meanwhile.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple, cast
@@ -21,6 +21,7 @@ from shortener.statistics.cells import PEOPLE, Cells, day_field, days
 from shortener.statistics.horizon import Horizon
 from shortener.statistics.intervals import INTERVALS, midnight, starts
 from shortener.statistics.labels import Labels
+from shortener.statistics.reading import Reading
 from shortener.statistics.series import Counts, Series
 from shortener.statistics.visits import DIMENSIONS, Dimension
 
@@ -117,8 +118,12 @@ class Stats:
             [midnight(first, self._cells.zone), midnight(end, self._cells.zone)], horizon, *place
         )
         labels = Labels(first, end, horizon, *place)
-        names = {*series.keys, *whole.keys, *(labels.keys if question.dimensions else ())}
-        hashes = self._hashes(names)
+        reading = Reading()
+        series.want(reading)
+        whole.want(reading)
+        if question.dimensions:
+            labels.want(reading)
+        hashes = reading.read(self._store)
         (counts,) = whole.sums(hashes)
         by = {}
         if question.dimensions:
@@ -139,13 +144,6 @@ class Stats:
                 pipeline.hmget(keys.days(subject.bucket, subject.name, year), fields)
         answers = iter(cast("list[list[bytes | None]]", pipeline.execute()))
         return [[int(count or 0) for _ in years for count in next(answers)] for _ in subjects]
-
-    def _hashes(self, names: Iterable[str]) -> dict[str, dict[bytes, bytes]]:
-        ordered = list(names)
-        pipeline = self._store.pipeline(transaction=True)
-        for name in ordered:
-            pipeline.hgetall(name)
-        return dict(zip(ordered, pipeline.execute(), strict=True))
 
 
 def default_question(zone: ZoneInfo, now: datetime) -> Question:
