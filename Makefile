@@ -32,6 +32,7 @@ bench: .venv/development ## redirects against nginx, nginx + Lua + Redis and pla
 	@$(BIN)/python -m benchmarks --json bench-results/redirects.json --plot bench-results/redirects.svg
 	@$(BIN)/python -m benchmarks cold
 	@$(BIN)/python -m benchmarks busy
+	@$(BIN)/python -m benchmarks counting
 	@$(BIN)/python -m benchmarks creations
 	@$(BIN)/python -m benchmarks lists
 	@$(BIN)/python -m benchmarks statistics

@@ -17,6 +17,7 @@ from benchmarks import (
     busy,
     cold,
     comparison,
+    counting,
     creations,
     lists,
     memory,
@@ -38,6 +39,7 @@ FAILURES = (
 MEASURES = {
     "cold": cold,
     "busy": busy,
+    "counting": counting,
     "creations": creations,
     "lists": lists,
     "memory": memory,

@@ -1,10 +1,9 @@
-"""What statistics cost: questions, counting, memory.
+"""What statistics cost: questions and memory.
 
 A link with 10,000,000 clicks over 400 days, with 200 referrers and 100 countries, is filled through
 the aggregator's own apply step, beside one with 10,000 over the same days and labels; then the same
-questions are asked of both over HTTP, in turn.  The same step is timed on a mix of 2,000 user
-agents, referrers and addresses: processor time of the counting process and of Redis, for a click.
-Memory is Redis's own figure for every key that a link has in statistics.
+questions are asked of both over HTTP, in turn.  Memory is Redis's own figure for every key that a
+link has in statistics.  What counting a click costs, `counting` says.
 """
 
 import argparse
@@ -15,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import redis
 
@@ -26,14 +25,14 @@ from benchmarks.contenders import KEY, STOP_PATIENCE, free_port, serve
 from benchmarks.report import say
 from shortener import children, connections, keys
 from shortener.config import Settings
-from shortener.counting.increments import Sums
+from shortener.counting.columns import Reader
 from shortener.counting.marks import Mark
 from shortener.counting.pieces import Pieces, apart
 from shortener.counting.salts import Salts
 from shortener.counting.tally import Tally
-from shortener.journal import Click, Journal
+from shortener.journal import Click
 from shortener.links.link import Link, decode
-from shortener.segments import Batch, held_journals
+from shortener.segments import Batch
 from shortener.statistics import cells
 from shortener.statistics.agents import Agents
 from shortener.statistics.places import finder
@@ -42,9 +41,7 @@ from shortener.statistics.visits import Facts, Visits
 LARGE, SMALL = 10_000_000, 10_000  # clicks
 DAYS = 400
 REFERRERS, COUNTRIES = 200, 100
-MIX = 2_000  # user agents, referrers and addresses
 BATCH = 24_000  # clicks that an aggregator reads at a time
-SPREADS = (20, 1_000)  # links that the mix is over: each costs its own steps
 ROUNDS = 15
 AGES = (0, 10, 75, 130, 1_300)  # days: after each some cells more have expired
 KINDS = {  # of keys
@@ -66,19 +63,9 @@ QUESTIONS = (
 )
 
 
-class Times(NamedTuple):
-    """Processor time for a click, in microseconds."""
-
-    counting: float
-    redis: float
-
-
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clicks", metavar="N", type=positive, default=LARGE, help=f"default: {LARGE:,}"
-    )
-    parser.add_argument(
-        "--mixed", metavar="N", type=positive, default=100_000, help="timed; default: 100,000"
     )
 
 
@@ -87,15 +74,10 @@ def run(arguments: argparse.Namespace) -> int:
     with report.scratch() as scratch:
         data = Path(scratch) / "data"
         with stock.store(data) as (settings, url):
-            (codes,) = stock.fill(settings, url, max(SPREADS) + 4)
+            (codes,) = stock.fill(settings, url, 4)
             store = connections.sync(url, connections.BATCH_TIMEOUT)
             links = [decode(cast("bytes", store.get(keys.link(code)))) for code in codes]
             worker = Filling(store, settings)
-            times = {}
-            for spread in SPREADS:
-                clicks = mixed(links[4 : 4 + spread], arguments.mixed)
-                times[spread] = worker.timed(clicks)
-                say(f"over {spread} links, a click: {times[spread]}")
             memory = {
                 "30 days of 20 clicks": worker.memory(daily(links[2]), links[2]),
                 "10 clicks in all": worker.memory(few(links[3]), links[3]),
@@ -112,15 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
     report.table([f"ms over HTTP, median of {ROUNDS}", "large", "small", "ratio"], rows)
     print()
     report.table(
-        ["what counting and keeping costs", ""],
+        ["what they cost Redis", ""],
         [
-            *(
-                [
-                    f"processor time for a click, us, over {spread:,} links: counting + Redis",
-                    f"{taken.counting:.1f} + {taken.redis:.1f}",
-                ]
-                for spread, taken in times.items()
-            ),
             ["longest script while filling, ms", f"{slowest:.2f}"],
             *([f"bytes of statistics, {name}", f"{size:,}"] for name, size in memory.items()),
         ],
@@ -137,7 +112,6 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.json,
         {
             "questions": {name: {"large": a, "small": b} for name, a, b in answers},
-            "microseconds": {spread: taken._asdict() for spread, taken in times.items()},
             "longest_script_ms": slowest,
             "bytes": memory,
             "bytes_by_age": ages,
@@ -151,9 +125,9 @@ class Filling:
 
     def __init__(self, store: redis.Redis, settings: Settings) -> None:
         self._store, self._tally = store, Tally(store)
-        self._visits = Visits(Facts(finder(""), Agents()))
+        own, visits = cells.Cells.of(settings), Visits(Facts(finder(""), Agents()))
         salts = Salts(store, settings.timezone, "bench")
-        self._pieces = Pieces(Sums(cells.Cells.of(settings), self._visits, salts.visitor))
+        self._pieces = Pieces(Reader(own, visits, salts.visitors), own)
         self._tally.register("bench")
         self._end = 0
 
@@ -164,7 +138,7 @@ class Filling:
         done, began = 0, time.monotonic()
         while batch := list(islice(clicks, BATCH)):
             ends = list(range(self._end + 1, self._end + 1 + len(batch)))  # each a byte long
-            self._apply("bench", self._end, Batch(batch, ends, ends[-1], b""))
+            self._apply(Batch(batch, ends, ends[-1], b""))
             self._end = ends[-1]
             done += len(batch)
             if done % 500_000 < BATCH:
@@ -173,25 +147,6 @@ class Filling:
         slow = self._store.slowlog_get(1_000)
         scripts = [e["duration"] / 1000 for e in slow if e["command"].startswith(b"EVALSHA")]
         return max(scripts, default=0.0)
-
-    def timed(self, clicks: list[Click]) -> Times:
-        """Processor time for a click, of this process and of Redis, from a journal's bytes on."""
-        self.fill(iter(clicks), "the mix")  # labels are known, as in a running aggregator
-        with report.scratch() as scratch:
-            journal = Journal(Path(scratch), "bench", "never", 1 << 30)
-            journal.append(clicks)
-            journal.close()
-            (held,) = held_journals(Path(scratch))
-            self._tally.register(held.name)
-            before = time.process_time(), _redis_time(self._store)
-            offset = 0
-            while (batch := held.read(offset, False)).end != offset:
-                self._apply(held.name, offset, batch)
-                offset = batch.end
-            after = time.process_time(), _redis_time(self._store)
-            self._tally.forget(held.name)
-        own, theirs = ((b - a) * 1e6 / len(clicks) for a, b in zip(before, after, strict=True))
-        return Times(own, theirs)
 
     def memory(self, clicks: list[Click], link: Link) -> int:
         """Bytes of a link's statistics after these clicks, keys and expiries included."""
@@ -225,23 +180,18 @@ class Filling:
             sizes["all"] += size
         return sizes
 
-    def _apply(self, journal: str, offset: int, batch: Batch) -> None:
-        """Apply a batch that lies at `offset`."""
+    def _apply(self, batch: Batch) -> None:
+        """Apply a batch that lies at the end of what was applied."""
         for buckets in apart(keys.BUCKETS):
-            begin = Mark(offset)
+            begin = Mark(self._end)
             for piece, increments in self._pieces.cut(batch, buckets):
                 for bucket in buckets:
                     mark = begin
                     while mark != Mark(piece.end):
-                        applied = self._tally.apply(journal, bucket, mark, piece.end, increments)
+                        applied = self._tally.apply("bench", bucket, mark, piece.end, increments)
                         assert applied.mark > mark, applied
                         mark = applied.mark
                 begin = Mark(piece.end)
-
-
-def _redis_time(store: redis.Redis) -> float:
-    info = cast("dict[str, float]", store.info("cpu"))
-    return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
 
 
 def _click(link: Link, at: datetime, **more: Any) -> Click:
@@ -287,22 +237,6 @@ def scaled(link: Link, clicks: int) -> Iterator[Click]:
 
 def _country(number: int) -> str:
     return chr(65 + number // 10) + chr(65 + number % 10)
-
-
-def mixed(links: list[Link], clicks: int) -> list[Click]:
-    """Clicks of now over many links, by a mix of visitors."""
-    chance, now = random.Random(2), datetime.now(UTC)
-    return [
-        _click(
-            chance.choice(links),
-            now,
-            address=f"203.{chance.randrange(MIX) // 256}.{chance.randrange(256)}.1",
-            agent=_agent(chance.randrange(MIX)),
-            referrer=f"https://site{chance.randrange(MIX)}.example/path",
-            language=("en", "ar", "de-DE,de;q=0.9")[chance.randrange(3)],
-        )
-        for _ in range(clicks)
-    ]
 
 
 def daily(link: Link) -> list[Click]:

@@ -8,6 +8,7 @@ way: up to one for each connection is answered without being reported.
 
 import json
 import os
+import random
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -15,11 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.destinations import destination
+from benchmarks.visitors import Visitor
 from shortener import children
 
 PATIENCE = 10.0  # seconds that one answer may take
 SETTLING = 60.0  # seconds wrk may need to begin and to end
 MARK = "figures: "
+VISITS = 50_000  # requests that are made before the load begins
 
 # As browsers send them; each link is followed with one of them.
 AGENTS = (
@@ -49,6 +52,17 @@ function init()
     local agent = agents[#requests % #agents + 1]
     local language = languages[#requests % #languages + 1]
     requests[#requests + 1] = string.format(visit, code, agent, language)
+  end
+end
+function request() return requests[math.random(#requests)] end
+"""
+_VISIT = """
+local requests = {}
+wrong = 0
+function init()
+  math.randomseed(seed * 1000 + number)
+  for visit in string.gmatch(io.open(visits):read("*a"), "[^%z]+") do
+    requests[#requests + 1] = visit
   end
 end
 function request() return requests[math.random(#requests)] end
@@ -131,6 +145,24 @@ class Load:
         texts = f"local locations = {_lua(str(file))}\n{self._following(codes)}{_VERIFY}"
         return self._run(texts, seconds, seed)
 
+    def visit(
+        self, codes: Sequence[str], visitors: Sequence[Visitor], seconds: int, seed: int
+    ) -> Outcome:
+        """Follow codes as visitors who come through a proxy, both drawn anew for each request."""
+        file, chance = self._script.with_suffix(".visits"), random.Random(seed)
+        drawn = zip(
+            chance.choices(codes, k=VISITS), chance.choices(visitors, k=VISITS), strict=True
+        )
+        visits = (
+            self._visit(
+                *(code, who.agent, who.language),
+                *(f"Referer: {who.referrer}", f"X-Forwarded-For: {who.address}"),
+            )
+            for code, who in drawn
+        )
+        file.write_text("\0".join(visits), "ascii")
+        return self._run(f"local visits = {_lua(str(file))}\n{_VISIT}", seconds, seed)
+
     def create(self, key: str, seconds: int, seed: int) -> Outcome:
         """Create links, each to a URL of its own; `seed` must be new to the server."""
         url = destination(0)
@@ -153,20 +185,23 @@ class Load:
         """The part of the script that asks for codes, as browsers ask."""
         file = self._script.with_suffix(".codes")
         file.write_text("\n".join(codes) + "\n", "ascii")
-        lines = (
-            "GET /%s HTTP/1.1",
-            f"Host: {self._host}",
-            "User-Agent: %s",
-            "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-            "Accept-Encoding: gzip, deflate",
-            "Accept-Language: %s",
-            "",
-            "",
-        )
-        visit = _lua("\r\n".join(lines))
+        visit = _lua(self._visit("%s", "%s", "%s"))
         agents, languages = (", ".join(map(_lua, texts)) for texts in (AGENTS, LANGUAGES))
         known = f"local codes, visit = {_lua(str(file))}, {visit}\n"
         return f"{known}local agents, languages = {{{agents}}}, {{{languages}}}\n{_FOLLOW}"
+
+    def _visit(self, code: str, agent: str, language: str, *more: str) -> str:
+        """The request of a browser."""
+        lines = (
+            f"GET /{code} HTTP/1.1",
+            f"Host: {self._host}",
+            f"User-Agent: {agent}",
+            "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "Accept-Encoding: gzip, deflate",
+            f"Accept-Language: {language}",
+            *more,
+        )
+        return "".join(f"{line}\r\n" for line in (*lines, ""))
 
     def _run(self, script: str, seconds: int, seed: int) -> Outcome:
         known = f"local seed, mark = {seed}, {_lua(MARK)}\n"

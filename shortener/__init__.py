@@ -29,11 +29,11 @@ row 4  links/       what people make
        tags         tags of links                         transfer   export and import
 row 4  counting/    from journals into cells, exactly once
        aggregator   tails the journals, tidies up         pieces     batches, cut to fit a script
-       increments   clicks, summed up                     tally      these, applied once
-       applying     the script of the tally               marks      where a bucket stands
+       columns      clicks, read                          increments these, summed up
+       tally        these, applied once                   applying   the script of the tally
+       marks        where a bucket stands                 set_aside  clicks that a script fails on
        salts        what visitors are hashed with         pulse      what is clicked just now
-       set_aside    clicks that a script fails on         pace       how long they may gather
-       wiring       all of these, put together
+       pace         how long they may gather              wiring     all of these, put together
 row 4  site         what is fixed at the first start      limits     how often is too often
        accounts     API keys and scopes                   sessions   who is signed in by browser
        health/      named checks, in words                metrics    numbers for Prometheus

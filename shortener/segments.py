@@ -174,20 +174,24 @@ def _parse(data: bytes, offset: int, is_whole: bool) -> Batch:
     clicks: list[Click] = []
     ends: list[int] = []
     damaged: list[bytes] = []
-    view, at = memoryview(data), 0
-    while at < len(data):
-        end = _record_end(view, at)
-        if end is None:
-            if not is_whole:
-                break
-            end = _next_record(view, at + 1)
-            damaged.append(data[at:end])
-        else:
-            try:
-                clicks.append(_decode(view[at + _HEAD : end]))
-                ends.append(offset + end)
-            except msgspec.MsgspecError:  # whole, but not a click: step over it
-                damaged.append(data[at:end])
+    view, at, size = memoryview(data), 0, len(data)
+    while at < size:
+        begin = at + _HEAD
+        if begin <= size:
+            length, checksum = _unpack(data, at)
+            end = begin + length
+            if end <= size and _crc(body := data[begin:end]) == checksum and 0 < length <= MAX_BODY:
+                try:
+                    clicks.append(_decode(body))
+                    ends.append(offset + end)
+                except msgspec.MsgspecError:  # whole, but not a click: step over it
+                    damaged.append(data[at:end])
+                at = end
+                continue
+        if not is_whole:
+            break
+        end = _next_record(view, at + 1)
+        damaged.append(data[at:end])
         at = end
     return Batch(clicks, ends, offset + at, b"".join(damaged))
 

@@ -21,6 +21,7 @@ from tests.written import click, stored, write
 
 NewServer = Callable[..., Server]
 DAY = 86_400_000  # milliseconds
+WHO = ("192.0.2.7", "Browser")  # address and user agent
 
 
 class Host(NamedTuple):
@@ -93,18 +94,18 @@ def test_yesterdays_visitors_cannot_be_told_again(host: Host) -> None:
     link, (at, day) = stored(host.server, "told"), yesterday()
     write(host.server, [click(at, link, "192.0.2.7")])
     count(host)
-    before = host.salts.visitor(day, "192.0.2.7")
+    before = host.salts.visitor(day, WHO)
     assert before is not None
     host.aggregator.tidy()
     host.salts.forget()
-    assert host.salts.visitor(day, "192.0.2.7") == before  # a journal is still held
+    assert host.salts.visitor(day, WHO) == before  # a journal is still held
 
     for file in (host.server.data_dir / "journal").iterdir():
         file.unlink()
     host.aggregator.tidy()
 
     host.salts.forget()
-    assert host.salts.visitor(day, "192.0.2.7") is None
+    assert host.salts.visitor(day, WHO) is None
     assert host.store.hexists(keys.SALTS, str(day)) is False
     assert [name for name in host.store.scan_iter() if name[:2] in (b"v:", b"w:")] == []
     assert totals(host.server, "told") == (1, 1)
@@ -118,8 +119,8 @@ def test_hosts_share_the_salt_and_wait_for_each_other(host: Host) -> None:
     have clicks of it; one that has been silent for days is not waited for."""
     other = Salts(host.store, Settings.load({}).timezone, "other")
     _, day = yesterday()
-    assert host.salts.visitor(day, "who") == other.visitor(day, "who") is not None
-    assert host.salts.visitor(day, "who") != host.salts.visitor(day + 1, "who")
+    assert host.salts.visitor(day, WHO) == other.visitor(day, WHO) is not None
+    assert host.salts.visitor(day, WHO) != host.salts.visitor(day + 1, WHO)
     now = time.time()
     for silent, is_kept in ((60, True), (MAX_SILENCE + 60, False)):
         host.store.hset(keys.HELD, "other", f"{day} {int(now - silent)}")

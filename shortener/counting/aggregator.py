@@ -131,7 +131,7 @@ class Aggregator:
 
     def _note(self, journal: HeldJournal, mark: Mark, piece: Batch) -> None:
         """A piece is counted."""
-        self._highest = max(self._highest, *(click.number for click in piece.clicks), 0)
+        self._highest = max(self._highest, max([click.number for click in piece.clicks], default=0))
         self.status.applied += len(piece.clicks)
         self._pulse.note(piece.clicks)
         if piece.damaged:

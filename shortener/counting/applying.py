@@ -94,46 +94,44 @@ end
 -- What becomes of labels that the month has not seen: what it has of those that take part, their
 -- names, their fields in the day, clicks, and what the month is to remember of their numbers.
 local function admit(month, place, old, names, fields, clicks)
-  local asked, known_at = {}, {}
-  local function ask(field)
-    if not known_at[field] then asked[#asked + 1], known_at[field] = field, #asked + 1 end
-  end
-  for i, name in ipairs(names) do
+  local asked, at, letters, n = {}, {}, {}, 0  -- `at`: where a letter or a number is asked for
+  for i = 1, #names do
     if not old[i] then
-      ask((fields[i] - place) / 4)
-      ask('#' .. string.sub(name, 1, 1))
-      ask(string.sub(name, 1, 1))
+      local letter, number = string.sub(names[i], 1, 1), (fields[i] - place) / 4
+      letters[i] = letter
+      if not at[letter] then
+        asked[n + 1], asked[n + 2], at[letter], n = letter, '#' .. letter, n + 1, n + 2
+      end
+      if not at[number] then asked[n + 1], at[number], n = number, n + 1, n + 1 end
     end
   end
-  local found = read(month, asked)
-  local known, there, days, counts, others, more = {}, {}, {}, {}, {}, {}
-  for i, name in ipairs(names) do
-    local letter = string.sub(name, 1, 1)
-    local given, is_other = known_at['#' .. letter], false
-    if not old[i] then
+  local found, given, more, m = read(month, asked), {}, {}, 0
+  local known, there, days, counts, others, k = {}, {}, {}, {}, {}, 0
+  for i = 1, #names do
+    local letter, is_other = letters[i], false
+    if letter then
       local number = (fields[i] - place) / 4
-      local had = tonumber(found[given] or 0)
-      is_other = had >= KEPT[letter] or found[known_at[number]]
+      local had = given[letter] or tonumber(found[at[letter] + 1] or 0)
+      is_other = had >= KEPT[letter] or found[at[number]]
       if not is_other then
-        found[given], found[known_at[number]] = had + 1, true
-        more[#more + 1], more[#more + 2] = number, 1
+        given[letter], found[at[number]] = had + 1, true
+        more[m + 1], more[m + 2], m = number, 1, m + 2
       end
     end
     if is_other then
       others[letter] = (others[letter] or 0) + clicks[i]
     else
-      known[#known + 1], there[#there + 1] = name, old[i]
-      days[#days + 1], counts[#counts + 1] = fields[i], clicks[i]
+      k = k + 1
+      known[k], there[k], days[k], counts[k] = names[i], old[i], fields[i], clicks[i]
     end
   end
-  for field, at in pairs(known_at) do
-    if string.sub(field, 1, 1) == '#' then
-      more[#more + 1], more[#more + 2] = field, tonumber(found[at] or 0)
-    end
+  for letter, number in pairs(given) do
+    more[m + 1], more[m + 2], m = '#' .. letter, number, m + 2
   end
   for letter, number in pairs(others) do
-    known[#known + 1], there[#there + 1] = letter, found[known_at[letter]]
-    days[#days + 1], counts[#counts + 1] = OTHER[letter] * 4 + place, number
+    k = k + 1
+    known[k], there[k] = letter, found[at[letter]]
+    days[k], counts[k] = OTHER[letter] * 4 + place, number
   end
   return there, known, days, counts, more
 end

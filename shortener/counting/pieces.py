@@ -8,11 +8,13 @@ and the others in larger ones, where clicks on one link share their steps.
 from collections.abc import Collection, Iterable, Iterator
 
 from shortener import keys
-from shortener.counting.increments import Increments, Read, Sums
+from shortener.counting.columns import Columns, Reader
+from shortener.counting.increments import Increments
 from shortener.counting.marks import Mark
 from shortener.counting.tally import MAX_INCREMENTS
 from shortener.journal import Click
 from shortener.segments import Batch
+from shortener.statistics.cells import Cells
 
 MAX_CLICKS = 30_000  # of a piece
 SITE_BUCKET = keys.bucket(keys.SITE_SUBJECT)
@@ -27,10 +29,10 @@ def apart(buckets: Iterable[str]) -> list[list[str]]:
 class Pieces:
     """Cuts batches."""
 
-    def __init__(self, sums: Sums) -> None:
-        self._sums = sums
+    def __init__(self, reader: Reader, cells: Cells) -> None:
+        self._reader, self._cells = reader, cells
         self._sizes = {True: 100, False: 1_000}  # that are likely to fit; True: for the site
-        self._read: tuple[list[Click], list[Read]] = ([], [])  # the last batch is cut twice
+        self._read: tuple[list[Click], Columns] | None = None  # the last batch is cut twice
 
     def cut(self, batch: Batch, buckets: Collection[str]) -> Iterator[tuple[Batch, Increments]]:
         """The pieces of a batch in order, each with its increments for these buckets.
@@ -42,7 +44,7 @@ class Pieces:
         while True:
             end = min(total, done + self._sizes[is_site])
             clicks = batch.clicks[done:end]
-            increments = self._sums.of(read[done:end], buckets)
+            increments = Increments(read.between(done, end), self._cells, buckets)
             self._sizes[is_site] = _next(len(clicks), increments.largest)
             if increments.largest > MAX_INCREMENTS and len(clicks) > 1:
                 continue
@@ -57,11 +59,12 @@ class Pieces:
         clicks = [c for c, end in zip(batch.clicks, batch.ends, strict=True) if end <= mark.end]
         damaged = batch.damaged if batch.end == mark.end else b""
         piece = Batch(clicks, batch.ends[: len(clicks)], mark.end, damaged)
-        return piece, self._sums.of(self._of(batch)[: len(clicks)], buckets)
+        columns = self._of(batch).between(0, len(clicks))
+        return piece, Increments(columns, self._cells, buckets)
 
-    def _of(self, batch: Batch) -> list[Read]:
-        if self._read[0] is not batch.clicks:
-            self._read = batch.clicks, self._sums.read(batch.clicks)
+    def _of(self, batch: Batch) -> Columns:
+        if self._read is None or self._read[0] is not batch.clicks:
+            self._read = batch.clicks, self._reader.read(batch.clicks)
         return self._read[1]
 
 

@@ -41,12 +41,13 @@ class Pulse:
         if not self._is_heard:
             return
         oldest = time.time_ns() // 1_000_000 - FRESH
-        for click, visit in zip(clicks, self._visits.of(clicks), strict=True):
-            if visit.is_bot or not click.number or click.at < oldest:
+        seen = self._visits.of(clicks)
+        for click, is_bot, labels in zip(clicks, seen.are_bots, seen.labels, strict=True):
+            if is_bot or not click.number or click.at < oldest:
                 continue
             self._clicks += 1
             self._links[click.name] += 1
-            told = {label[0]: label[1:] for labels in visit.labels for label in labels}
+            told = {label[0]: label[1:] for source in labels for label in source.all}
             for dimension in _DIMENSIONS:
                 label = told.get(dimension.letter, dimension.missing)
                 self._labels[dimension.name][label] += 1

@@ -12,11 +12,10 @@ Each host says in `held` which day its oldest held click may be of.  One that ha
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import cast
 from zoneinfo import ZoneInfo
 
 import redis
@@ -31,31 +30,39 @@ AT_ONCE = 500  # keys deleted in one command
 GONE = "gone"  # the last day whose salt was deleted
 ROOM = timedelta(minutes=5)  # that clicks may lie before the first one of a segment
 
+Who = tuple[str, str]  # address and user agent
+
 
 class Salts:
     """The salts of a site, as the aggregator of the host `host` sees them."""
 
     def __init__(self, store: redis.Redis, zone: ZoneInfo, host: str) -> None:
         self._store, self._zone, self._host = store, zone, host
-        self._salts: dict[int, bytes | None] = {}
-        self._visitors: dict[tuple[int, str], int] = {}
+        self._keyed: dict[int, hashlib.blake2b | None] = {}  # by day; None when its salt is gone
+        self._visitors: dict[tuple[int, Who | None], int] = {}
         self._times: dict[Path, int] = {}  # of segments' first clicks, in milliseconds since 1970
 
-    def visitor(self, day: int, who: str) -> int | None:
+    def visitor(self, day: int, who: Who) -> int | None:
         """The hash of who came on a day such as 20261125; None when its salt is gone."""
-        found = self._visitors.get((day, who))
-        if found is None:
-            salt = self._salts[day] if day in self._salts else self._salt(day)
-            if salt is None:
-                return None
-            if len(self._visitors) >= REMEMBERED:
-                self._visitors.clear()
-            digest = hashlib.blake2b(who.encode("utf-8", "replace"), digest_size=6, key=salt)
-            found = self._visitors[day, who] = int.from_bytes(digest.digest())
+        return self.visitors([day], [who])[0]
+
+    def visitors(self, days: Sequence[int], who: Sequence[Who | None]) -> list[int | None]:
+        """The same for many, of whom some are nobody."""
+        found: list[int | None] = list(map(self._visitors.get, zip(days, who, strict=True)))
+        if len(self._visitors) + len(found) > REMEMBERED:
+            self._visitors.clear()
+        for place, one in enumerate(who):
+            if found[place] is None and one is not None:
+                day = days[place]
+                keyed = self._keyed[day] if day in self._keyed else self._salt(day)
+                if keyed is not None:
+                    digest = keyed.copy()
+                    digest.update(f"{one[0]} {one[1]}".encode("utf-8", "replace"))
+                    found[place] = self._visitors[day, one] = int.from_bytes(digest.digest())
         return found
 
-    def _salt(self, day: int) -> bytes | None:
-        """Whoever comes first makes it."""
+    def _salt(self, day: int) -> "hashlib.blake2b | None":
+        """The keyed hash of a day, of nothing yet.  Whoever comes first makes the salt."""
         pipeline = self._store.pipeline(transaction=True)
         pipeline.hget(keys.SALTS, GONE)
         pipeline.hsetnx(keys.SALTS, str(day), secrets.token_bytes(16))
@@ -65,12 +72,13 @@ class Salts:
             if is_new:
                 self._store.hdel(keys.SALTS, str(day))
             salt = None
-        self._salts[day] = salt
-        return cast("bytes | None", salt)
+        keyed = None if salt is None else hashlib.blake2b(digest_size=6, key=salt)
+        self._keyed[day] = keyed
+        return keyed
 
     def forget(self) -> None:
         """Ask the store again: it was away."""
-        self._salts.clear()
+        self._keyed.clear()
         self._visitors.clear()
 
     def tidy(self, journals: Iterable[HeldJournal], now: float) -> None:
@@ -82,7 +90,7 @@ class Salts:
         pipeline.hkeys(keys.SALTS)
         _, held, salts = pipeline.execute()
         needed = min(oldest, *(_needed(said, now) for said in held.values()))
-        if any(day < needed for day in self._salts):
+        if any(day < needed for day in self._keyed):
             self.forget()
         self._delete([int(day) for day in salts if day != GONE.encode() and int(day) < needed])
 

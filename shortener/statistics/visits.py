@@ -7,7 +7,8 @@ its control characters are gone, and each dimension keeps so many in a month.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from itertools import compress
 from operator import attrgetter
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ import msgspec
 
 from shortener.journal import Click
 from shortener.statistics import places
-from shortener.statistics.agents import Agents, app_of
+from shortener.statistics.agents import Agent, Agents, app_of
 
 MAX_LABEL = 64  # characters
 REMEMBERED = 20_000  # values of each source
@@ -72,12 +73,21 @@ class Dimension(NamedTuple):
     meaning: str
 
 
-class Visit(msgspec.Struct, frozen=True, gc=False):
-    """What is counted of a click.  Labels are told for people, but for those that are missing."""
+class Labels(msgspec.Struct, eq=False, gc=False):
+    """Labels that come from one source, each with its dimension's letter, but for those that are
+    missing.  Clicks of which the same was read share one of these, so they are quickly counted."""
 
-    labels: tuple[tuple[str, ...], ...]  # by source, each with its dimension's letter
-    is_bot: bool
-    visitor: str  # who came, to be hashed; "" for bots and people who asked not to be tracked
+    all: tuple[str, ...]
+    of_bot: bool = False
+
+
+class Seen(NamedTuple):
+    """What is counted of clicks, column by column."""
+
+    are_bots: list[bool]
+    labels: list[tuple[Labels, ...]]  # of each source; none for bots
+    visitors: list[tuple[str, str] | None]  # address and user agent; None for bots, and for people
+    # who asked not to be tracked
 
 
 _PLACE = Source(
@@ -110,29 +120,30 @@ DIMENSIONS = (
     Dimension("utm_campaign", "n", _UTM, lambda u: u[2], NONE, 500, "of the short link's query"),
 )
 # Who asks not to be tracked has none of it, so it is not what is missing: said where that differs.
-_UNTOLD = tuple(d.letter + UNKNOWN for d in DIMENSIONS if d.missing != UNKNOWN)
-_PRIVATE = Visit((_UNTOLD,), False, "")
-_BOT = Visit((), True, "")
+_UNTOLD = (Labels(tuple(d.letter + UNKNOWN for d in DIMENSIONS if d.missing != UNKNOWN)),)
+
+
+_WHO = attrgetter("address", "agent")
+_IS_PRIVATE = attrgetter("private")
 
 
 class _Column:
     """What is worked out from one part of clicks, and remembered."""
 
-    def __init__(self, part: Callable[[Click], Any], make: Callable[[Any], Any]) -> None:
+    def __init__(self, part: Callable[[Click], Any], make: Callable[[Any], Labels]) -> None:
         self._part, self._make = part, make
-        self._known: dict[Any, Any] = {}
+        self._known: dict[Any, Labels] = {}
 
-    def of(self, clicks: Iterable[Click]) -> list[Any]:
+    def of(self, clicks: Sequence[Click]) -> list[Labels]:
         """For each click."""
-        parts = list(map(self._part, clicks))
-        found = list(map(self._known.get, parts))
+        found: list[Any] = list(map(self._known.get, map(self._part, clicks)))
         if None in found:
-            for place, part in enumerate(parts):
+            for place, click in enumerate(clicks):
                 if found[place] is None:
-                    found[place] = self._find(part)
+                    found[place] = self._find(self._part(click))
         return found
 
-    def _find(self, part: Any) -> Any:
+    def _find(self, part: Any) -> Labels:
         found = self._known.get(part)
         if found is None:
             if len(self._known) >= REMEMBERED:
@@ -146,31 +157,31 @@ class Visits:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        self._is_bot = _Column(attrgetter("agent"), lambda agent: facts.agents.read(agent).is_bot)
-        self._columns = [
-            _Column(source.part, self._reading(source))
+        self._columns = {
+            source: _Column(source.part, self._reading(source))
             for source in dict.fromkeys(dimension.source for dimension in DIMENSIONS)
-        ]
+        }
 
-    def of(self, clicks: Sequence[Click]) -> list[Visit]:
+    def of(self, clicks: Sequence[Click]) -> Seen:
         """What is counted of each click."""
-        labels = zip(*(column.of(clicks) for column in self._columns), strict=True)
-        return [
-            _PRIVATE
-            if click.private
-            else _BOT
-            if is_bot
-            else Visit(told, False, f"{click.address} {click.agent}")
-            for click, is_bot, told in zip(clicks, self._is_bot.of(clicks), labels, strict=True)
-        ]
+        columns = {source: column.of(clicks) for source, column in self._columns.items()}
+        are_bots = [told.of_bot for told in columns[_AGENT]]
+        labels = list(zip(*columns.values(), strict=True))
+        visitors: list[tuple[str, str] | None] = list(map(_WHO, clicks))
+        for place in compress(range(len(clicks)), are_bots):
+            labels[place], visitors[place] = (), None
+        for place in compress(range(len(clicks)), map(_IS_PRIVATE, clicks)):
+            are_bots[place], labels[place], visitors[place] = False, _UNTOLD, None
+        return Seen(are_bots, labels, visitors)
 
-    def _reading(self, source: Source) -> Callable[[Any], tuple[str, ...]]:
+    def _reading(self, source: Source) -> Callable[[Any], Labels]:
         dimensions = tuple(d for d in DIMENSIONS if d.source is source)
 
-        def read(part: Any) -> tuple[str, ...]:
+        def read(part: Any) -> Labels:
             known = source.read(part, self._facts)
             found = ((d, clean(d.label(known))) for d in dimensions)
-            return tuple(d.letter + label for d, label in found if label not in ("", d.missing))
+            told = (d.letter + label for d, label in found if label not in ("", d.missing))
+            return Labels(tuple(told), isinstance(known, Agent) and known.is_bot)
 
         return read
 
