@@ -1,4 +1,4 @@
-"""Redirects a second: ours against nginx, against what one would build by hand, against Flask.
+"""Redirects a second: ours against nginx, what one would build by hand, Flask, and a bare loop.
 
 In each round each contender is started afresh and runs alone; the order is turned from round to
 round, so whatever else the machine does wears all.  A contender is filled, warmed up, and followed
@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import plot, processes, report, wrk
 from benchmarks.arguments import positive
+from benchmarks.bare import Bare
 from benchmarks.client import Wrong
 from benchmarks.contenders import Contender, Ours, Plain
 from benchmarks.nginx import Lua, Nginx
@@ -30,7 +31,7 @@ from benchmarks.report import say
 
 LINKS = 1_000  # that are there to be followed
 CONNECTIONS = (16, 64, 256)
-CONTENDERS: tuple[type[Contender], ...] = (Ours, Nginx, Lua, Plain)
+CONTENDERS: tuple[type[Contender], ...] = (Ours, Bare, Nginx, Lua, Plain)
 YARDSTICK = Lua.name
 WARM_UP = 1  # seconds, for each number of connections
 COUNTING_PATIENCE = 120.0  # seconds until all clicks have to be counted

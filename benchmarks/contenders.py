@@ -33,6 +33,12 @@ STOP_PATIENCE = 40.0  # seconds; longer than ours gives its own children
 ROOT = Path(__file__).parent.parent
 BULK = 1_000  # links of one request
 THREADS = 16  # of each worker of plain
+PROGRAMS = {  # of ours, by a part of their command lines
+    "shortener.server": "workers",
+    "shortener.office": "offices",
+    "aggregate": "aggregator",
+    "redis": "Redis",
+}
 
 
 class NotStarted(Exception):
@@ -106,10 +112,12 @@ class Contender(ABC):
     def _start(self) -> None:
         """Start all processes and wait until requests are answered."""
 
-    def _run(self, command: Sequence[str], environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    def _run(
+        self, command: Sequence[str], environ: Mapping[str, str], descriptors: Sequence[int] = ()
+    ) -> "subprocess.Popen[bytes]":
         """Start one process, to be stopped before those that were started earlier."""
         with self._log.open("ab") as log:
-            process = children.start(command, environ, output=log.fileno())
+            process = children.start(command, environ, descriptors, output=log.fileno())
         self._running.callback(children.stop, process, STOP_PATIENCE)
         self._pids.append(process.pid)
         return process

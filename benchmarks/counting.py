@@ -15,13 +15,12 @@ from typing import ClassVar, NamedTuple
 from benchmarks import processes, report, wrk
 from benchmarks.arguments import positive
 from benchmarks.busy import held_up
-from benchmarks.contenders import Ours
+from benchmarks.contenders import PROGRAMS, Ours
 from benchmarks.report import say
 from benchmarks.visitors import MIX, visitors
 
 CONNECTIONS = 64
 PATIENCE = 120.0  # seconds until clicks have to be in the statistics
-PROGRAMS = {"aggregate": "aggregator", "shortener.server": "workers", "redis": "Redis"}
 
 
 class Case(NamedTuple):
@@ -96,18 +95,22 @@ def _measure(
     ours: Ours, load: wrk.Load, case: Case, codes: list[str], seconds: int, turn: int
 ) -> Costs | None:
     """What redirects cost, and then the counting of their clicks; None when anything is wrong."""
+
+    def times() -> dict[str, float]:
+        return processes.seconds_by_program(ours.pids, PROGRAMS)
+
     counted_before = ours.clicks(codes)
     with held_up(ours):
-        begun = _times(ours)
+        begun = times()
         outcome = load.visit(codes, visitors(case.visitors, turn), seconds, turn)
-        answered = _times(ours)
+        answered = times()
     deadline = time.monotonic() + PATIENCE
     while (clicks := ours.clicks(codes) - counted_before) < outcome.answers:
         if time.monotonic() > deadline:
             break
         time.sleep(0.3)
     time.sleep(ours.counting_delay)  # those that wrk has forgotten
-    counted, clicks = _times(ours), ours.clicks(codes) - counted_before
+    counted, clicks = times(), ours.clicks(codes) - counted_before
     if outcome.refused or outcome.broken:
         say(f"refused: {outcome.refused}, broken: {outcome.broken}")
         return None
@@ -120,15 +123,3 @@ def _measure(
         (counted["aggregator"] - answered["aggregator"]) * 1e6 / clicks,
         (counted["Redis"] - answered["Redis"]) * 1e6 / clicks,
     )
-
-
-def _times(ours: Ours) -> dict[str, float]:
-    """Processor time that programs have had, in seconds."""
-    times = dict.fromkeys(PROGRAMS.values(), 0.0)
-    for pid in ours.pids:
-        command = processes.command(pid)
-        for part, program in PROGRAMS.items():
-            if part in command:
-                times[program] += processes.seconds([pid])
-                break
-    return times

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")  # seconds
@@ -30,6 +30,17 @@ def seconds(pids: Iterable[int]) -> float:
             fields = _stat(pid)
             total += int(fields[11]) + int(fields[12])
     return total * TICK
+
+
+def seconds_by_program(pids: Iterable[int], programs: Mapping[str, str]) -> dict[str, float]:
+    """The same by program: its name, under a part of its command line; of several the first."""
+    times = dict.fromkeys(programs.values(), 0.0)
+    for pid in pids:
+        line = command(pid)
+        program = next((name for part, name in programs.items() if part in line), None)
+        if program is not None:
+            times[program] += seconds([pid])
+    return times
 
 
 def resident(pid: int) -> int:

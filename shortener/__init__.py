@@ -43,8 +43,9 @@ row 5  web/         everything that knows HTTP
 row 6  app          wires Flask on one screen             front      wires the event loop
        kit          what each of the two has
 row 7  embedded     the private Redis                     server     gunicorn and its worker
-       office       Flask, beside each worker             supervisor starts and watches them all
-       client       calls to a server                     cli/       the `shortener` command
+       door         connections, shared by the workers    office     Flask, beside each worker
+       supervisor   starts and watches them all           client     calls to a server
+       cli/         the `shortener` command
 
 Follow one redirect: `web/edge.py` reads the request, `web/records.py` remembers links and reads the
 others together, `links/link.py` knows the record, `links/redirects.py` decides, `journal.py` writes

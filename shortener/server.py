@@ -19,6 +19,7 @@ from uvicorn_worker import UvicornWorker
 
 from shortener import children
 from shortener.config import ConfigError, Settings
+from shortener.door import Crowd, Door
 from shortener.front import create_edge
 from shortener.web.edge import Edge
 from shortener.web.patience import KEEP_ALIVE
@@ -28,16 +29,35 @@ SWITCH_INTERVAL = 0.0002  # seconds that the threads of journal and log may hold
 MOST_WORKERS = 8  # unless more are asked for: a container may see more processors than it has
 DRAIN = 8  # seconds that requests may go on after a stop
 
+_crowd = Crowd()  # made before workers are forked
+
 
 class _Listening(uvicorn.Server):
-    """uvicorn's server, which takes leave of its clients.
+    """uvicorn's server for the worker with a number, which shares connections with the others and
+    takes leave of its clients.
 
     Whoever has connected by the time that we listen no more is answered, and told to connect anew.
     """
 
+    def __init__(self, config: uvicorn.Config, crowd: Crowd, worker: int) -> None:
+        super().__init__(config)
+        self._crowd, self._worker = crowd, worker
+        self._doors: list[Door] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+        for listener in sockets or []:
+            self._doors.append(
+                Door(listener, self._protocol, self._connections, self._crowd, self._worker)
+            )
+        for door in self._doors:
+            door.open()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         edge = cast("Edge", self.config.app)
         edge.patience.leave()
+        for door in self._doors:
+            await door.close()
         for listener in sockets or []:
             await self._take_waiting(listener)
         await super().shutdown(sockets)
@@ -50,6 +70,9 @@ class _Listening(uvicorn.Server):
             except OSError:  # nobody waits any more
                 return
             await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _connections(self) -> int:
+        return len(self.server_state.connections)
 
     def _protocol(self) -> RedirectProtocol:
         return RedirectProtocol(self.config, self.server_state, self.lifespan.state)
@@ -72,7 +95,7 @@ class EventLoopWorker(UvicornWorker):
     async def _serve(self) -> None:
         """As uvicorn's worker does it, with our server."""
         self.config.app = self.wsgi
-        server = _Listening(self.config)
+        server = _Listening(self.config, _crowd, self.age)
         self._install_sigquit_handler()
         await server.serve(sockets=self.sockets)
         if not server.started:
@@ -100,6 +123,7 @@ class Server(BaseApplication):
             "loglevel": "warning",
             "proc_name": "shortener",
             "post_fork": lambda _arbiter, _worker: children.dying_with_parent()(),
+            "child_exit": lambda _arbiter, worker: _crowd.forget(worker.age),
         }
         for name, value in options.items():
             self.cfg.set(name, value)

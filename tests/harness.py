@@ -226,6 +226,11 @@ def command_line(pid: int) -> str:
         return ""
 
 
+def descriptors(pid: int) -> int:
+    """How many files and sockets a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 def private_redis(directory: Path) -> Embedded:
     """A Redis of the test's own, started; it is the one the product embeds."""
     directory.mkdir(parents=True)

@@ -36,7 +36,7 @@ ROWS = [
     },
     {"web"},
     {"app", "front", "kit"},
-    {"office", "embedded", "server", "supervisor", "client", "cli", "__main__"},
+    {"office", "embedded", "server", "door", "supervisor", "client", "cli", "__main__"},
 ]
 WITHIN_ROW = {  # the few steps sideways, each with the direction it has
     "config": {"values"},
@@ -67,6 +67,7 @@ WITHIN_ROW = {  # the few steps sideways, each with the direction it has
     "aggregator": {"tally", "increments", "marks", "pieces", "salts", "pulse", "pace", "set_aside"},
     "pieces": {"columns", "increments", "marks", "tally"},
     "wiring": {"aggregator", "columns", "tally", "pieces", "salts", "pulse"},
+    "server": {"door"},
     "app": {"kit"},
     "front": {"kit"},
     "supervisor": {"embedded"},

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.harness import Server, eventually
+from tests.harness import Server, descriptors, eventually
+from tests.talk import Talk, request
 
 NewServer = Callable[..., Server]
 PATHS = {
@@ -24,71 +25,6 @@ PATHS = {
     "a page": "/robots.txt",
 }
 STATUS = {"remembered": 302, "looked up": 302, "handed on": 200, "a page": 200}
-
-
-class Answer(NamedTuple):
-    """One response."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-    def header(self, name: str) -> str | None:
-        return dict(self.headers).get(name)
-
-
-class Talk:
-    """A connection on which bytes are written as they are, and answers read one by one."""
-
-    def __init__(self, address: str, source: str = "127.0.0.1") -> None:
-        host, _, port = address.removeprefix("http://").partition(":")
-        self.socket = socket.create_connection((host, int(port)), 20, (source, 0))
-        self._data = b""
-
-    def __enter__(self) -> "Talk":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-    def say(self, data: bytes) -> None:
-        with contextlib.suppress(ConnectionError):  # it has hung up; its answer is still there
-            self.socket.sendall(data)
-
-    def answer(self, without_body: bool = False) -> Answer | None:
-        """The next answer; None when the connection is at its end."""
-        while b"\r\n\r\n" not in self._data:
-            if not self._read():
-                assert self._data == b""
-                return None
-        head, _, self._data = self._data.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").split("\r\n")
-        headers = [(line.partition(": ")[0], line.partition(": ")[2]) for line in lines]
-        length = 0 if without_body else int(dict(headers).get("content-length", "0"))
-        while len(self._data) < length:
-            assert self._read(), "the body ends early"
-        body, self._data = self._data[:length], self._data[length:]
-        return Answer(int(first.split()[1]), headers, body)
-
-    def answers(self) -> list[int]:
-        """The statuses of all answers until the server hangs up."""
-        found = []
-        while (answer := self.answer()) is not None:
-            found.append(answer.status)
-        return found
-
-    def is_open(self, path: str = "/robots.txt") -> bool:
-        """Whether another request is answered."""
-        self.say(f"GET {path} HTTP/1.1\r\nHost: arab.news\r\n\r\n".encode())
-        return self.answer() is not None
-
-    def _read(self) -> bytes:
-        try:
-            data = self.socket.recv(65536)
-        except ConnectionError:
-            return b""
-        self._data += data
-        return data
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +38,6 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         assert own.follow(code).status_code == 302
     yield own
     own.stop()
-
-
-def request(path: str, *headers: str, line: str = "GET {} HTTP/1.1", host: str = "a.b") -> bytes:
-    """A request as bytes."""
-    hosts = (f"Host: {host}",) if host else ()
-    return "\r\n".join((line.format(path), *hosts, *headers, "", "")).encode("latin-1")
 
 
 class Case(NamedTuple):
@@ -485,9 +415,3 @@ def test_clients_that_vanish_leave_nothing_behind(edge: Server) -> None:
     left = eventually(lambda: descriptors(worker), lambda count: count <= before)
     assert left <= before
     assert edge.follow("hot").status_code == 302
-
-
-def descriptors(pid: int) -> int:
-    from pathlib import Path
-
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.harness import Load, Server, eventually
-from tests.test_connections import Talk, request
+from tests.talk import Talk, request
 
 NewServer = Callable[..., Server]
 

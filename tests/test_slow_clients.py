@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from tests.harness import Load, Server
-from tests.test_connections import Talk, request
+from tests.talk import Talk, request
 
 NewServer = Callable[..., Server]
 
