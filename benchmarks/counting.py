@@ -58,7 +58,7 @@ class Costs(NamedTuple):
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", metavar="N", type=positive, default=3, help="default: 3")
     parser.add_argument(
-        "--seconds", metavar="N", type=positive, default=5, help="of load, each; default: 5"
+        "--seconds", metavar="N", type=positive, default=10, help="of load, each; default: 10"
     )
 
 

@@ -127,11 +127,11 @@ class Aggregator:
             if not (applied.mark.end == piece.end and applied.mark > mark):
                 return  # it stood elsewhere, and nothing has changed
         if bucket == SITE_BUCKET:  # every click counts there
+            self._highest = max(self._highest, increments.highest)
             self._note(journal, mark, piece)
 
     def _note(self, journal: HeldJournal, mark: Mark, piece: Batch) -> None:
         """A piece is counted."""
-        self._highest = max(self._highest, max([click.number for click in piece.clicks], default=0))
         self.status.applied += len(piece.clicks)
         self._pulse.note(piece.clicks)
         if piece.damaged:

@@ -19,6 +19,7 @@ from shortener.statistics.visits import Labels, Visits
 
 MILLISECONDS_A_QUARTER = QUARTER * 1000
 REMEMBERED = 100_000  # targets of clicks
+AT_ONCE = 1_000  # clicks
 
 Target = tuple[str, int, str]  # a link's name and number, or another subject and 0; the bucket
 Who = tuple[str, str]  # address and user agent
@@ -79,7 +80,18 @@ class Reader:
         self._targets: dict[_Counted, Targets] = {}
 
     def read(self, clicks: Sequence[Click]) -> Columns:
-        """What is counted of each click, and for whom."""
+        """What is counted of each click, and for whom.
+
+        It goes by stretches that the processor's cache holds, for each column looks at all clicks.
+        """
+        columns: list[list[Any]] = [[] for _ in Columns._fields]
+        for first in range(0, len(clicks), AT_ONCE):
+            some = self._read(clicks[first : first + AT_ONCE])
+            for column, more in zip(columns, some, strict=True):
+                column.extend(more)
+        return Columns(*columns)
+
+    def _read(self, clicks: Sequence[Click]) -> Columns:
         seen = self._visits.of(clicks)
         at = list(map(_AT, clicks))
         quarters = [time // MILLISECONDS_A_QUARTER for time in at]

@@ -6,7 +6,6 @@ are spelled once for all clicks that share them.
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from functools import lru_cache
 from itertools import chain, compress
 from operator import not_
 
@@ -19,6 +18,7 @@ from shortener.journal import Click
 from shortener.statistics.cells import DAYS_A_STRETCH, Cells, Day, label_number
 from shortener.statistics.visits import Labels
 
+REMEMBERED = 20_000  # numbers of labels
 EMPTY = msgspec.msgpack.encode([])  # packed: nothing is added
 
 _Group = list[object]  # what the script takes for a subject
@@ -26,7 +26,11 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 class Increments:
-    """The increments of clicks, for some buckets.  `largest` is what the largest subject costs."""
+    """The increments of clicks, for some buckets.
+
+    `largest` is what the largest subject costs; `highest` is the highest number of a link that was
+    clicked, whatever its bucket.
+    """
 
     def __init__(self, clicks: Columns, cells: Cells, buckets: Collection[str]) -> None:
         self._cells = cells
@@ -37,6 +41,8 @@ class Increments:
                 alike[targets] = [place]
             else:
                 found.append(place)
+        links = [number for targets in alike for _, number, _ in targets.all]
+        self.highest = max(links, default=0)
         subjects: dict[Target, list[list[int]]] = {}
         for targets, places in alike.items():
             for target in targets.all:
@@ -132,7 +138,7 @@ class Increments:
                     day.labels_expire,
                     day.place,
                     list(labels),
-                    [_number(label) * DAYS_A_STRETCH + day.place for label in labels],
+                    [n * DAYS_A_STRETCH + day.place for n in map(_numbers.__getitem__, labels)],
                     list(labels.values()),
                 ]
             )
@@ -140,6 +146,14 @@ class Increments:
         return [name, number, totals, last, uses, unused, packed], cost
 
 
-@lru_cache(maxsize=20_000)
-def _number(label: str) -> int:
-    return label_number(label.encode())
+class _Numbers(dict[str, int]):
+    """The numbers of labels, remembered."""
+
+    def __missing__(self, label: str) -> int:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        number = self[label] = label_number(label.encode())
+        return number
+
+
+_numbers = _Numbers()

@@ -75,7 +75,7 @@ class Dimension(NamedTuple):
 
 class Labels(msgspec.Struct, eq=False, gc=False):
     """Labels that come from one source, each with its dimension's letter, but for those that are
-    missing.  Clicks of which the same was read share one of these, so they are quickly counted."""
+    missing.  Clicks that have the same share one of these, so they are quickly counted."""
 
     all: tuple[str, ...]
     of_bot: bool = False
@@ -157,6 +157,7 @@ class Visits:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
+        self._shared: dict[tuple[tuple[str, ...], bool], Labels] = {}
         self._columns = {
             source: _Column(source.part, self._reading(source))
             for source in dict.fromkeys(dimension.source for dimension in DIMENSIONS)
@@ -180,10 +181,18 @@ class Visits:
         def read(part: Any) -> Labels:
             known = source.read(part, self._facts)
             found = ((d, clean(d.label(known))) for d in dimensions)
-            told = (d.letter + label for d, label in found if label not in ("", d.missing))
-            return Labels(tuple(told), isinstance(known, Agent) and known.is_bot)
+            told = tuple(d.letter + label for d, label in found if label not in ("", d.missing))
+            return self._share(told, isinstance(known, Agent) and known.is_bot)
 
         return read
+
+    def _share(self, told: tuple[str, ...], of_bot: bool) -> Labels:
+        found = self._shared.get((told, of_bot))
+        if found is None:
+            if len(self._shared) >= REMEMBERED:
+                self._shared.clear()
+            found = self._shared[told, of_bot] = Labels(told, of_bot)
+        return found
 
 
 def clean(label: str) -> str:
