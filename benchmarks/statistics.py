@@ -43,6 +43,7 @@ DAYS = 400
 REFERRERS, COUNTRIES = 200, 100
 BATCH = 24_000  # clicks that an aggregator reads at a time
 ROUNDS = 15
+SLOW, LONGEST = 100_000, 4  # scripts that are kept in mind, and told
 AGES = (0, 10, 75, 130, 1_300)  # days: after each some cells more have expired
 KINDS = {  # of keys
     "t": "totals and months",
@@ -96,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     report.table(
         ["what they cost Redis", ""],
         [
-            ["longest script while filling, ms", f"{slowest:.2f}"],
+            ["longest scripts while filling, ms", ", ".join(f"{ms:.1f}" for ms in slowest)],
             *([f"bytes of statistics, {name}", f"{size:,}"] for name, size in memory.items()),
         ],
     )
@@ -112,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.json,
         {
             "questions": {name: {"large": a, "small": b} for name, a, b in answers},
-            "longest_script_ms": slowest,
+            "longest_scripts_ms": slowest,
             "bytes": memory,
             "bytes_by_age": ages,
         },
@@ -131,9 +132,10 @@ class Filling:
         self._tally.register("bench")
         self._end = 0
 
-    def fill(self, clicks: Iterator[Click], what: str) -> float:
-        """Apply them all; the longest script in milliseconds."""
+    def fill(self, clicks: Iterator[Click], what: str) -> list[float]:
+        """Apply them all; the longest scripts, in milliseconds, if they took longer than one."""
         self._store.config_set("slowlog-log-slower-than", 1_000)
+        self._store.config_set("slowlog-max-len", SLOW)
         self._store.slowlog_reset()
         done, began = 0, time.monotonic()
         while batch := list(islice(clicks, BATCH)):
@@ -144,9 +146,9 @@ class Filling:
             if done % 500_000 < BATCH:
                 rate = done / (time.monotonic() - began)
                 say(f"{what}: {done:,} clicks, {rate:,.0f} a second")
-        slow = self._store.slowlog_get(1_000)
+        slow = self._store.slowlog_get(SLOW)
         scripts = [e["duration"] / 1000 for e in slow if e["command"].startswith(b"EVALSHA")]
-        return max(scripts, default=0.0)
+        return sorted(scripts, reverse=True)[:LONGEST]
 
     def memory(self, clicks: list[Click], link: Link) -> int:
         """Bytes of a link's statistics after these clicks, keys and expiries included."""
