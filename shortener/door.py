@@ -62,7 +62,6 @@ class Door:
         self._crowd, self._worker = crowd, worker
         self._loop = asyncio.get_running_loop()
         self._coming: set[asyncio.Task[object]] = set()
-        self._has_waited = False
         self._waiting: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
@@ -80,12 +79,13 @@ class Door:
             await asyncio.wait(self._coming)
 
     def _take(self) -> None:
-        """Somebody is there: take one, unless another worker ought to."""
-        if self._note() > self._crowd.fewest() + SLACK and not self._has_waited:
-            self._has_waited = True
+        """Somebody is there: let them in, unless another worker ought to."""
+        if self._note() > self._crowd.fewest() + SLACK:
             self._wait(PAUSE)
-            return
-        self._has_waited = False
+        else:
+            self._accept()
+
+    def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -116,5 +116,7 @@ class Door:
         self._waiting = self._loop.call_later(seconds, self._look_again)
 
     def _look_again(self) -> None:
+        """Whoever is still there has waited enough."""
         self._waiting = None
         self._loop.add_reader(self._listener.fileno(), self._take)
+        self._accept()

@@ -77,7 +77,7 @@ def test_who_has_fewest_connections_takes_those_that_come(two: Server) -> None:
             before = shares(two)[idle]
             for _ in range(30):
                 burst(two, stack, 1)
-            assert shares(two)[idle] - before >= 20  # on a busy machine it may come too late
+            assert shares(two)[idle] - before >= 24  # on a busy machine it may come too late
 
 
 def test_a_worker_that_does_nothing_keeps_nobody_waiting(two: Server) -> None:
@@ -101,7 +101,10 @@ def test_a_worker_that_was_killed_is_not_waited_for(two: Server) -> None:
             burst(two, stack, 1)
             return shares(two)[new]
 
-        assert eventually(taken, lambda count: count >= 3) >= 3
+        before = eventually(taken, lambda count: count > 0)
+        for _ in range(30):
+            burst(two, stack, 1)
+        assert shares(two)[new] - before >= 24
 
 
 def test_without_room_for_a_connection_it_waits(new_server: NewServer) -> None:
@@ -110,11 +113,9 @@ def test_without_room_for_a_connection_it_waits(new_server: NewServer) -> None:
     server = new_server(WORKERS="1").start()
     server.make_link(code="hot")
     (worker,) = server.workers()
-    with Talk(server.address) as known, Talk(server.address) as late:
+    with Talk(server.address) as known:
         known.say(request("/hot"))
         assert known.answer() is not None
-        late.say(request("/hot"))
-        assert late.answer() is not None
         most = resource.prlimit(worker, resource.RLIMIT_NOFILE)
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, most[1]))  # it has more already
         with Talk(server.address) as outside:
