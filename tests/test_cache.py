@@ -23,7 +23,7 @@ import pytest
 from shortener import connections, keys
 from shortener.embedded import Embedded
 from shortener.links.link import decode, encode
-from tests.harness import Load, Server, Wire, eventually, private_redis
+from tests.harness import Load, Server, Wire, descriptors, eventually, private_redis
 
 NewServer = Callable[..., Server]
 BOUND = 0.05  # seconds
@@ -261,10 +261,6 @@ def test_what_changed_while_the_wire_was_cut_is_read_again(
         allowed = count + 4  # its journal, and Flask's own connection, if they are new
         left = eventually(lambda pid=pid: descriptors(pid), lambda now, most=allowed: now <= most)
         assert left <= allowed
-
-
-def descriptors(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def test_a_redis_that_is_far_away_is_waited_for(wired: tuple[Server, Wire]) -> None:
