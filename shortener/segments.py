@@ -177,7 +177,7 @@ def _parse(data: bytes, offset: int, is_whole: bool) -> Batch:
     view, at, size = memoryview(data), 0, len(data)
     while at < size:
         begin = at + _HEAD
-        if begin <= size:
+        if begin <= size:  # what `_record_end` asks, without a call for each
             length, checksum = _unpack(data, at)
             end = begin + length
             if end <= size and _crc(body := data[begin:end]) == checksum and 0 < length <= MAX_BODY:

@@ -15,14 +15,13 @@ import msgspec
 from shortener import keys
 from shortener.journal import Click
 from shortener.statistics.cells import QUARTER, Cells
-from shortener.statistics.visits import Labels, Visits
+from shortener.statistics.visits import LabelSet, Visits, Who
 
 MILLISECONDS_A_QUARTER = QUARTER * 1000
 REMEMBERED = 100_000  # targets of clicks
 AT_ONCE = 1_000  # clicks
 
 Target = tuple[str, int, str]  # a link's name and number, or another subject and 0; the bucket
-Who = tuple[str, str]  # address and user agent
 Hash = Callable[[Sequence[int], Sequence[Who | None]], Sequence[int | None]]  # of who came on dates
 _Counted = tuple[int, str, tuple[str, ...]]  # a link's number, name and tags
 
@@ -45,7 +44,7 @@ class Columns(NamedTuple):
     quarters: Sequence[int]  # since 1970
     used: Sequence[bool]  # have taken one of the link's max_clicks
     are_bots: Sequence[bool]
-    labels: Sequence[tuple[Labels, ...]]
+    labels: Sequence[tuple[LabelSet, ...]]
     visitors: Sequence[int | None]
 
     def between(self, first: int, end: int) -> "Columns":

@@ -16,7 +16,7 @@ from shortener.counting import marks
 from shortener.counting.columns import Columns, Target, Targets, targets_of
 from shortener.journal import Click
 from shortener.statistics.cells import DAYS_A_STRETCH, Cells, Day, label_number
-from shortener.statistics.visits import Labels
+from shortener.statistics.visits import LabelSet
 
 REMEMBERED = 20_000  # numbers of labels
 EMPTY = msgspec.msgpack.encode([])  # packed: nothing is added
@@ -89,7 +89,7 @@ class Increments:
         name, number, bucket = target
         key = str(number) if number else name
         last = unused = 0
-        days: dict[int, tuple[Day, list[_Group], Counter[Labels]]] = {}
+        days: dict[int, tuple[Day, list[_Group], Counter[LabelSet]]] = {}
         cost = 12
         for quarter, clicks in quarters:
             bots = sum(clicks.are_bots)

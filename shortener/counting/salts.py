@@ -23,14 +23,13 @@ import redis
 from shortener import keys
 from shortener.segments import HeldJournal, first_time
 from shortener.statistics.cells import date_number
+from shortener.statistics.visits import Who
 
 MAX_SILENCE = 3 * 24 * 3600  # seconds
 REMEMBERED = 50_000  # visitors
 AT_ONCE = 500  # keys deleted in one command
 GONE = "gone"  # the last day whose salt was deleted
 ROOM = timedelta(minutes=5)  # that clicks may lie before the first one of a segment
-
-Who = tuple[str, str]  # address and user agent
 
 
 class Salts:

@@ -47,6 +47,9 @@ APPS = {  # referrers of Android apps
 LANGUAGE = re.compile(r"[a-z]{2,3}", re.ASCII)
 
 
+Who = tuple[str, str]  # address and user agent
+
+
 class Facts(NamedTuple):
     """Where visits are read with: what takes files and tables."""
 
@@ -73,7 +76,7 @@ class Dimension(NamedTuple):
     meaning: str
 
 
-class Labels(msgspec.Struct, eq=False, gc=False):
+class LabelSet(msgspec.Struct, eq=False, gc=False):
     """Labels that come from one source, each with its dimension's letter, but for those that are
     missing.  Clicks that have the same share one of these, so they are quickly counted."""
 
@@ -85,9 +88,8 @@ class Seen(NamedTuple):
     """What is counted of clicks, column by column."""
 
     are_bots: list[bool]
-    labels: list[tuple[Labels, ...]]  # of each source; none for bots
-    visitors: list[tuple[str, str] | None]  # address and user agent; None for bots, and for people
-    # who asked not to be tracked
+    labels: list[tuple[LabelSet, ...]]  # of each source; none for bots
+    visitors: list[Who | None]  # None for bots and people who asked not to be tracked
 
 
 _PLACE = Source(
@@ -120,21 +122,19 @@ DIMENSIONS = (
     Dimension("utm_campaign", "n", _UTM, lambda u: u[2], NONE, 500, "of the short link's query"),
 )
 # Who asks not to be tracked has none of it, so it is not what is missing: said where that differs.
-_UNTOLD = (Labels(tuple(d.letter + UNKNOWN for d in DIMENSIONS if d.missing != UNKNOWN)),)
-
-
-_WHO = attrgetter("address", "agent")
+_UNTOLD = (LabelSet(tuple(d.letter + UNKNOWN for d in DIMENSIONS if d.missing != UNKNOWN)),)
+_WHO: Callable[[Click], Who] = attrgetter("address", "agent")
 _IS_PRIVATE = attrgetter("private")
 
 
 class _Column:
     """What is worked out from one part of clicks, and remembered."""
 
-    def __init__(self, part: Callable[[Click], Any], make: Callable[[Any], Labels]) -> None:
+    def __init__(self, part: Callable[[Click], Any], make: Callable[[Any], LabelSet]) -> None:
         self._part, self._make = part, make
-        self._known: dict[Any, Labels] = {}
+        self._known: dict[Any, LabelSet] = {}
 
-    def of(self, clicks: Sequence[Click]) -> list[Labels]:
+    def of(self, clicks: Sequence[Click]) -> list[LabelSet]:
         """For each click."""
         found: list[Any] = list(map(self._known.get, map(self._part, clicks)))
         if None in found:
@@ -143,7 +143,7 @@ class _Column:
                     found[place] = self._find(self._part(click))
         return found
 
-    def _find(self, part: Any) -> Labels:
+    def _find(self, part: Any) -> LabelSet:
         found = self._known.get(part)
         if found is None:
             if len(self._known) >= REMEMBERED:
@@ -157,7 +157,7 @@ class Visits:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        self._shared: dict[tuple[tuple[str, ...], bool], Labels] = {}
+        self._shared: dict[tuple[tuple[str, ...], bool], LabelSet] = {}
         self._columns = {
             source: _Column(source.part, self._reading(source))
             for source in dict.fromkeys(dimension.source for dimension in DIMENSIONS)
@@ -168,17 +168,17 @@ class Visits:
         columns = {source: column.of(clicks) for source, column in self._columns.items()}
         are_bots = [told.of_bot for told in columns[_AGENT]]
         labels = list(zip(*columns.values(), strict=True))
-        visitors: list[tuple[str, str] | None] = list(map(_WHO, clicks))
+        visitors: list[Who | None] = list(map(_WHO, clicks))
         for place in compress(range(len(clicks)), are_bots):
             labels[place], visitors[place] = (), None
         for place in compress(range(len(clicks)), map(_IS_PRIVATE, clicks)):
             are_bots[place], labels[place], visitors[place] = False, _UNTOLD, None
         return Seen(are_bots, labels, visitors)
 
-    def _reading(self, source: Source) -> Callable[[Any], Labels]:
+    def _reading(self, source: Source) -> Callable[[Any], LabelSet]:
         dimensions = tuple(d for d in DIMENSIONS if d.source is source)
 
-        def read(part: Any) -> Labels:
+        def read(part: Any) -> LabelSet:
             known = source.read(part, self._facts)
             found = ((d, clean(d.label(known))) for d in dimensions)
             told = tuple(d.letter + label for d, label in found if label not in ("", d.missing))
@@ -186,12 +186,12 @@ class Visits:
 
         return read
 
-    def _share(self, told: tuple[str, ...], of_bot: bool) -> Labels:
+    def _share(self, told: tuple[str, ...], of_bot: bool) -> LabelSet:
         found = self._shared.get((told, of_bot))
         if found is None:
             if len(self._shared) >= REMEMBERED:
                 self._shared.clear()
-            found = self._shared[told, of_bot] = Labels(told, of_bot)
+            found = self._shared[told, of_bot] = LabelSet(told, of_bot)
         return found
 
 
