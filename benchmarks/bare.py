@@ -11,13 +11,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 from typing import cast
 
 import httptools
 import uvloop
 
-from benchmarks.contenders import Contender
+from benchmarks.contenders import Alike
 from benchmarks.destinations import destination
 
 BACKLOG = 2048
@@ -30,24 +29,10 @@ ANSWER = (
 ).encode("ascii")
 
 
-class Bare(Contender):
+class Bare(Alike):
     """A process for each processor, on one listening socket, as ours has it."""
 
     name = "event loop alone"
-    counting_delay = 0.0
-    counts = False
-
-    def fill(self, links: int) -> list[str]:
-        return [f"code{number}" for number in range(links)]
-
-    def location(self, number: int) -> str:  # noqa: ARG002 - the same for all
-        return destination(0)
-
-    def clicks(self, codes: Sequence[str]) -> int:  # noqa: ARG002 - nobody counts
-        return 0
-
-    def links(self) -> int:
-        return 0
 
     def _start(self) -> None:
         with socket.socket() as listener:

@@ -7,15 +7,11 @@ second while their clicks are counted, and while they are not: the aggregator is
 
 import argparse
 import http.client
-import os
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from benchmarks import processes, report, wrk
+from benchmarks import report, wrk
 from benchmarks.arguments import positive
 from benchmarks.contenders import Ours
 from benchmarks.report import say
@@ -46,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
                 busy.append(load.follow(codes, arguments.seconds, 4 * turn + 1, RATE))
             read.append(readers.answers / arguments.seconds)
             counted.append(load.follow(codes, arguments.seconds, 4 * turn + 2, COUNTED_RATE))
-            with held_up(ours):
+            with ours.held_up():
                 uncounted.append(load.follow(codes, arguments.seconds, 4 * turn + 3, COUNTED_RATE))
             say(
                 f"round {turn + 1}, p99: {quiet[-1].p99:.2f} ms alone, {busy[-1].p99:.2f} beside; "
@@ -72,19 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
     figures = {name: [load._asdict() for load in loads] for name, loads in runs.items()}
     report.keep(arguments.json, figures | {"read": read})
     return 1 if any(load.refused or load.broken for loads in runs.values() for load in loads) else 0
-
-
-@contextmanager
-def held_up(ours: Ours) -> Iterator[None]:
-    """Hold the aggregator up: clicks wait in the journals."""
-    aggregators = [pid for pid in ours.pids if "aggregate" in processes.command(pid)]
-    for pid in aggregators:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in aggregators:
-            os.kill(pid, signal.SIGCONT)
 
 
 class Readers:

@@ -8,13 +8,14 @@ things, so every check of one is a check of the others.  The nginx ones are in `
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -140,6 +141,25 @@ class Contender(ABC):
         return lines[-1] if lines else "it said nothing"
 
 
+class Alike(Contender):
+    """Answers every request with the redirect to one place, and counts nothing."""
+
+    counting_delay = 0.0
+    counts = False
+
+    def fill(self, links: int) -> list[str]:
+        return [f"code{number}" for number in range(links)]
+
+    def location(self, number: int) -> str:  # noqa: ARG002 - the same for all
+        return destination(0)
+
+    def clicks(self, codes: Sequence[str]) -> int:  # noqa: ARG002 - nobody counts
+        return 0
+
+    def links(self) -> int:
+        return 0
+
+
 class Ours(Contender):
     """`shortener serve`, as it comes."""
 
@@ -165,6 +185,18 @@ class Ours(Contender):
     def links(self) -> int:
         with self.client() as client:
             return int(client.read("/api/v1/links?limit=1")["total"])
+
+    @contextmanager
+    def held_up(self) -> Iterator[None]:
+        """Hold the aggregator up: clicks wait in the journals."""
+        aggregators = [pid for pid in self.pids if "aggregate" in processes.command(pid)]
+        for pid in aggregators:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in aggregators:
+                os.kill(pid, signal.SIGCONT)
 
     def _start(self) -> None:
         command, environ = serve(self.directory / "data", self.port)

@@ -14,7 +14,6 @@ from typing import ClassVar, NamedTuple
 
 from benchmarks import processes, report, wrk
 from benchmarks.arguments import positive
-from benchmarks.busy import held_up
 from benchmarks.contenders import PROGRAMS, Ours
 from benchmarks.report import say
 from benchmarks.visitors import MIX, visitors
@@ -100,7 +99,7 @@ def _measure(
         return processes.seconds_by_program(ours.pids, PROGRAMS)
 
     counted_before = ours.clicks(codes)
-    with held_up(ours):
+    with ours.held_up():
         begun = times()
         outcome = load.visit(codes, visitors(case.visitors, turn), seconds, turn)
         answered = times()

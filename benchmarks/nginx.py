@@ -13,7 +13,7 @@ from pathlib import Path
 
 import redis
 
-from benchmarks.contenders import Contender, valkey
+from benchmarks.contenders import Alike, valkey
 from benchmarks.destinations import destination
 
 LUA = Path("/usr/share/lua/5.1/nginx/redis.lua")  # of Debian's lua-nginx-redis
@@ -67,30 +67,16 @@ location / {
 """
 
 
-class Nginx(Contender):
+class Nginx(Alike):
     """nginx with one answer for everybody."""
 
     name = "nginx"
-    counting_delay = 0.0
-    counts = False
 
     @classmethod
     def missing(cls) -> str:
         if shutil.which("nginx", path=_path()) is None:
             return "nginx is not installed: apt-get install nginx"
         return ""
-
-    def fill(self, links: int) -> list[str]:
-        return [f"code{number}" for number in range(links)]
-
-    def location(self, number: int) -> str:  # noqa: ARG002 - the same for all
-        return destination(0)
-
-    def clicks(self, codes: Sequence[str]) -> int:  # noqa: ARG002 - nobody counts
-        return 0
-
-    def links(self) -> int:
-        return 0
 
     def _start(self) -> None:
         self._serve(f"return 302 {destination(0)};", (), 302)
