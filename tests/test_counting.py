@@ -154,6 +154,28 @@ def test_a_lost_reply_counts_nothing_twice(new_server: NewServer, tmp_path: Path
         redis.stop()
 
 
+def test_the_site_is_never_ahead_of_its_links(new_server: NewServer, tmp_path: Path) -> None:
+    """Whoever sees a click in the totals of the site sees it in those of its link, also when the
+    aggregator comes no further than that."""
+    redis = private_redis(tmp_path / "r")
+    cutting = Cutting(tmp_path / "cut", Path(redis.url.removeprefix("unix://")))
+    try:
+        server = new_server("--without-aggregator", REDIS_URL=redis.url, WORKERS="1")
+        codes = start_with_links(server, 20)
+        follow_all(server, codes, 1)
+        aggregator = own_aggregator(server, cutting.url)
+        code = next(code for code in codes if keys.bucket(code) != SITE_BUCKET)
+        cutting.cut_reply_to = code.encode()
+        with pytest.raises(connections.StoreError):
+            work_off(aggregator)
+        assert (server.clicks(code), server.site_clicks()) == (1, 0)
+        work_off(aggregator)
+        assert sum(map(server.clicks, codes)) == server.site_clicks() == 20
+    finally:
+        cutting.close()
+        redis.stop()
+
+
 def test_a_stretch_that_was_begun_is_finished_by_whoever_comes(
     new_server: NewServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,8 +21,9 @@ SITE_BUCKET = keys.bucket(keys.SITE_SUBJECT)
 
 
 def apart(buckets: Iterable[str]) -> list[list[str]]:
-    """Buckets whose pieces are cut together; the site's comes first."""
-    parts = [[b for b in buckets if (b == SITE_BUCKET) is alone] for alone in (True, False)]
+    """Buckets whose pieces are cut together.  The site's comes last: whoever sees a click in the
+    totals of the site sees it everywhere."""
+    parts = [[b for b in buckets if (b == SITE_BUCKET) is alone] for alone in (False, True)]
     return [part for part in parts if part]
 
 
