@@ -30,9 +30,14 @@ class Segment(NamedTuple):
     start: int
 
     @property
+    def size(self) -> int:
+        """Bytes in it, as of now."""
+        return self.path.stat().st_size
+
+    @property
     def end(self) -> int:
         """Offset behind its last byte, as of now."""
-        return self.start + self.path.stat().st_size
+        return self.start + self.size
 
 
 class Batch(NamedTuple):

@@ -24,6 +24,7 @@ import httpx
 
 from shortener.config import Settings
 from shortener.embedded import Embedded
+from shortener.web.patience import LINGER
 
 T = TypeVar("T")
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -240,7 +241,12 @@ def private_redis(directory: Path) -> Embedded:
 
 
 class Load:
-    """Follows random codes over `connections` connections until it is stopped."""
+    """Follows random codes over `connections` connections until it is stopped.
+
+    `broken` are the requests whose answer never came; `late` are those of them before which the
+    connection was quiet for so long that the server may have hung up.  Every HTTP client tries them
+    again, and on a busy machine they happen to whoever means to be quick.
+    """
 
     def __init__(self, address: str, codes: list[str], connections: int = 8) -> None:
         host, _, port = address.removeprefix("http://").partition(":")
@@ -248,7 +254,7 @@ class Load:
         self._stop = threading.Event()
         self.answered: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
-        self.broken = 0  # requests whose answer never came
+        self.broken = self.late = 0
         self._lock = threading.Lock()
         self._threads = [
             threading.Thread(target=self._run, args=(seed,), daemon=True)
@@ -274,21 +280,25 @@ class Load:
     def _run(self, seed: int) -> None:
         chance = random.Random(seed)
         connection = http.client.HTTPConnection(self._host, self._port, timeout=10)
+        quiet_since = 0.0
         while not self._stop.is_set():
             code = chance.choice(self._codes)
-            sent = False
+            sent = late = False
             try:
                 if connection.sock is None:
                     connection.connect()
+                    quiet_since = time.monotonic()
                 connection.putrequest("GET", f"/{code}")
                 connection.putheader("User-Agent", BROWSER)
                 connection.endheaders()
-                sent = True
+                sent, late = True, time.monotonic() - quiet_since > LINGER
                 status = _finish(connection)
+                quiet_since = time.monotonic()
             except (OSError, http.client.HTTPException):
                 connection.close()
                 with self._lock:
                     self.broken += sent
+                    self.late += late
                 time.sleep(0.01)
                 continue
             with self._lock:

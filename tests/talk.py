@@ -2,7 +2,10 @@
 
 import contextlib
 import socket
+from collections.abc import Sequence
 from typing import NamedTuple
+
+AT_ONCE = 32  # requests that are sent before their answers are read
 
 
 class Answer(NamedTuple):
@@ -74,3 +77,15 @@ def request(path: str, *headers: str, line: str = "GET {} HTTP/1.1", host: str =
     """A request as bytes."""
     hosts = (f"Host: {host}",) if host else ()
     return "\r\n".join((line.format(path), *hosts, *headers, "", "")).encode("latin-1")
+
+
+def follow_many(address: str, codes: Sequence[str], *headers: str) -> list[int]:
+    """The statuses of visits to many codes, on one connection, in their order."""
+    found = []
+    with Talk(address) as talk:
+        for first in range(0, len(codes), AT_ONCE):
+            some = codes[first : first + AT_ONCE]
+            talk.say(b"".join(request(f"/{code}", *headers) for code in some))
+            answers = [talk.answer() for _ in some]
+            found += [0 if answer is None else answer.status for answer in answers]
+    return found

@@ -15,6 +15,7 @@ from shortener import journal as journals
 from shortener.journal import Click, Journal, frame
 from shortener.segments import HeldJournal, held_journals
 from tests.harness import Server, environment, eventually
+from tests.talk import follow_many
 
 NewServer = Callable[..., Server]
 MEGABYTE = 1 << 20
@@ -228,9 +229,8 @@ def test_at_its_limit_redirects_go_on_and_the_loss_is_told(new_server: NewServer
     kept is counted as dropped, health is degraded; with an aggregator it heals."""
     server = new_server("--without-aggregator", JOURNAL_LIMIT="1", WORKERS="1").start()
     code = server.make_link()["code"]
-    agent = "a" * 512
-    for _ in range(2_300):
-        assert server.follow(code, User_Agent=agent).status_code == 302
+    agent = f"User-Agent: {'a' * 512}"
+    assert set(follow_many(server.address, [code] * 2_300, agent)) == {302}
     checks = server.http.get("/-/ready").json()["checks"]
     assert checks["journal"]["status"] == "degraded"
     dropped = int(checks["journal"]["detail"].split()[0])

@@ -55,6 +55,7 @@ class Aggregator:
         self._highest = 0  # number of a link among the clicks applied
         self._lost: dict[str, int] = {}  # journal -> clicks
         self._reported = 0.0
+        self._is_behind = False  # a finished segment waits, to which nobody adds
         self.status = Status()
 
     @property
@@ -63,7 +64,7 @@ class Aggregator:
 
     def step(self) -> bool:
         """Apply a stretch of every journal; whether there may be more."""
-        progress, lag = False, 0
+        progress, lag, behind = False, 0, False
         for journal in self._journals:
             if not journal.segments:
                 continue
@@ -72,10 +73,12 @@ class Aggregator:
                 self._marks[journal.name] = self._tally.register(journal.name)
             try:
                 progress |= self._catch_up(journal, alive)
-                lag += self._waiting(journal)
+                waiting = self._waiting(journal)
+                lag += waiting
+                behind |= waiting > journal.segments[-1].size
             except OSError as error:  # a journal that cannot be read holds no other one up
                 log.error("cannot read %s: %s", journal.name, error)  # noqa: TRY400 - one line
-        self.status.lag = lag
+        self.status.lag, self._is_behind = lag, behind
         return progress
 
     def _catch_up(self, journal: HeldJournal, alive: bool) -> bool:
@@ -194,7 +197,7 @@ class Aggregator:
         """Delete segments that were applied a while ago, and what is left of finished journals."""
         stored = self.compare()
         journals = self._journals
-        held = sum(segment.end - segment.start for j in journals for segment in j.segments)
+        held = sum(segment.size for j in journals for segment in j.segments)
         for journal in journals:
             try:
                 held -= self._tidy(journal, stored, held)
@@ -216,7 +219,7 @@ class Aggregator:
             if segment is journal.segments[0] and (
                 now - since >= HOLD or held - gone >= self._limit // 2
             ):
-                gone += segment.end - segment.start
+                gone += segment.size
                 journal.delete(segment)
                 self._applied_at.pop(segment.path, None)
         if not journal.segments and not alive:
@@ -254,7 +257,7 @@ class Aggregator:
                 self._marks.clear()  # what was applied is the store's to say
                 self._salts.forget()
             self._report()
-            if not busy or self.status.lag < READ_BYTES:
+            if not busy or (self.status.lag < READ_BYTES and not self._is_behind):
                 rest(stop, lambda: sum(map(self._waiting, self._journals)))
 
     def _waiting(self, journal: HeldJournal) -> int:
