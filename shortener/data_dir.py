@@ -39,18 +39,33 @@ def prepare(directory: Path) -> str:
 
 def lock(directory: Path) -> int:
     """The descriptor of the directory's lock, to be kept open.  Raises `StartError`."""
-    descriptor = os.open(directory / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + LOCK_PATIENCE
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return _locked(directory / "serve.lock")
         except BlockingIOError:
-            if time.monotonic() < deadline:
-                time.sleep(0.05)
-                continue
-            os.close(descriptor)
-            raise StartError(f"another server uses the data directory {directory}") from None
-        return descriptor
+            if time.monotonic() > deadline:
+                raise StartError(f"another server uses the data directory {directory}") from None
+            time.sleep(0.05)
+
+
+def lock_aggregator(directory: Path) -> int:
+    """The same for the lock that makes it one aggregator a host."""
+    try:
+        return _locked(directory / "aggregator.lock")
+    except BlockingIOError:
+        raise StartError(f"an aggregator runs already on {directory}") from None
+
+
+def _locked(file: Path) -> int:
+    """The descriptor of a file that is locked.  Raises `BlockingIOError` when somebody has it."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _identity(file: Path) -> str:

@@ -30,14 +30,14 @@ def serve(without_aggregator: bool) -> None:
 def aggregate() -> None:
     """Run the aggregator alone: counts the clicks in this host's journals."""
     from shortener import children, connections, data_dir, site
-    from shortener.counting import aggregator, wiring
+    from shortener.counting import wiring
     from shortener.flag import Flag
 
     settings = Settings.load()
     children.step_back(STEP_BACK)
     gc.set_threshold(OBJECTS)
     host = data_dir.prepare(settings.data_dir)
-    _lock = aggregator.lock(settings.data_dir)
+    _lock = data_dir.lock_aggregator(settings.data_dir)
     store = connections.sync(_redis_url(settings), connections.BATCH_TIMEOUT)
     worker = wiring.aggregator(settings, store, host)
     stop = Flag()

@@ -6,15 +6,12 @@ it may be killed at any moment, and a store that went back in time is noticed al
 clicks.  Segments are held for a while after they were applied, for just that case.
 """
 
-import fcntl
 import logging
-import os
 import time
 from collections import defaultdict
 from pathlib import Path
 
 from shortener import connections
-from shortener.config import StartError
 from shortener.counting.increments import Increments
 from shortener.counting.marks import Mark
 from shortener.counting.pace import rest
@@ -287,17 +284,3 @@ class Aggregator:
             write_status(self._data_dir, self.status)
         except OSError as error:
             log.warning("cannot write the status: %s", error)
-
-
-def lock(data_dir: Path) -> int:
-    """The descriptor of the lock that makes it one aggregator a host.
-
-    Raises `StartError` when another one has it.
-    """
-    descriptor = os.open(data_dir / "aggregator.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise StartError(f"an aggregator runs already on {data_dir}") from None
-    return descriptor
