@@ -36,6 +36,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._edge = cast("Edge", config.app)
         self._patience = self._edge.patience
+        self.url, self.headers = b"", []  # of the newest request that was parsed
         self._since = self._patience.now  # when the client's turn began, or its head
         self._chunk = 0  # bytes that are being read
         self._begun_with = 0  # bytes in which the head of the request began

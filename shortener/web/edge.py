@@ -23,6 +23,7 @@ from shortener.links.link import Link
 from shortener.links.redirects import Gated, Redirect, decide
 from shortener.web.bridge import Bridge, Receive, Send
 from shortener.web.domains import Domains
+from shortener.web.familiar import Familiar
 from shortener.web.handed import LOOKUP, Scope
 from shortener.web.headers import FOR_ALL, FOR_REDIRECTS
 from shortener.web.live import PATHS, Live
@@ -32,7 +33,16 @@ from shortener.web.office import Office
 from shortener.web.patience import Patience
 from shortener.web.records import Found, Records
 from shortener.web.turn import Turn
-from shortener.web.visitor import Headers, click, host, is_counted, read_headers
+from shortener.web.visitor import (
+    Headers,
+    Said,
+    address,
+    click,
+    host,
+    is_counted,
+    read_headers,
+    said,
+)
 
 _HEADERS = [(name.lower().encode(), value.encode()) for name, value in FOR_REDIRECTS.items()]
 _EMPTY = {"type": "http.response.body", "body": b""}
@@ -68,6 +78,8 @@ class Edge:
         self.records, self.trusted_proxies = records, trusted_proxies
         self.meter, self.patience = meter, Patience()
         self.turn = Turn(journal, meter)
+        self.familiar = Familiar()
+        self.learns = domains.only and not trusted_proxies and not meter.logs
         self._live_events = Live(self._bridge, store, domains, lambda: self.patience.leaving)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,17 +118,17 @@ class Edge:
         redirect = decide(link, at, query)
         if link is None or not redirect.counted or not is_counted(method, headers):
             return redirect, None
-        return redirect, self.click(link, at, headers, query, peer)
+        who = address(headers, peer, self.trusted_proxies)
+        return redirect, click(link, at, self.said(headers), query, who)
 
     def visit_in(self, found: Found, scope: Scope) -> tuple[Redirect, Click | None]:
         """The same for a request."""
         headers, query = self._headers(scope), scope["query_string"]
         return self.visit(found, scope["method"], headers, query, _peer(scope))
 
-    def click(self, link: Link, at: int, headers: Headers, query: bytes, peer: str) -> Click:
-        """The click of a visitor who is sent to `link` at `at` (milliseconds since 1970)."""
-        proxies, country = self.trusted_proxies, self._country_header
-        return click(link, at, headers, query, peer, proxies, country)
+    def said(self, headers: Headers) -> Said:
+        """What the headers of a request say about its visitor."""
+        return said(headers, self._country_header)
 
     def request(self, scope: Scope) -> Request | None:
         """What the access log wants to know; None when there is no log."""
@@ -164,7 +176,8 @@ class Edge:
             }
         )
         await send(_EMPTY)
-        self.meter.redirected([(redirect.status, began, self.request(scope))])
+        request, redirected = self.request(scope), (redirect.status, began)
+        self.meter.redirected([redirected], [] if request is None else [(*redirected, request)])
 
     async def _tell_alive(self, scope: Scope, send: Send) -> None:
         """This process lives; whether its office does is another question (`/-/ready`)."""

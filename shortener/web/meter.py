@@ -37,8 +37,8 @@ class Request(NamedTuple):
     peer: str
 
 
-# A redirect: its status, when it was begun (`perf_counter_ns`), and what the log wants of it.
-Redirected = tuple[int, int, Request | None]
+Redirected = tuple[int, int]  # its status, and when it was begun (`perf_counter_ns`)
+Logged = tuple[int, int, Request]  # the same with what the log wants of it
 
 
 class Meter:
@@ -52,18 +52,18 @@ class Meter:
         """Whether the log wants to know of requests."""
         return self._log is not None
 
-    def redirected(self, redirects: Sequence[Redirected], hits: int = 0) -> None:
+    def redirected(
+        self, redirects: Sequence[Redirected], logged: Iterable[Logged] = (), hits: int = 0
+    ) -> None:
         """The event loop has answered redirects, together; `hits` of them took no look-up."""
-        now, observe = time.perf_counter_ns(), self.counters.observe
-        statuses: dict[int, int] = {}
-        for status, began, request in redirects:
-            statuses[status] = statuses.get(status, 0) + 1
-            took = (now - began) // 1000
-            observe(REDIRECT_LATENCY, took)
-            if request is not None:
-                self._log_request("redirect", status, 0, took, request)
-        for status, count in statuses.items():
+        now, alike = time.perf_counter_ns(), dict[Redirected, int]()
+        for redirected in redirects:
+            alike[redirected] = alike.get(redirected, 0) + 1
+        for (status, began), count in alike.items():
             self.counters.add(_REDIRECTS[status], count)
+            self.counters.observe(REDIRECT_LATENCY, (now - began) // 1000, count)
+        for status, began, request in logged:
+            self._log_request("redirect", status, 0, (now - began) // 1000, request)
         if hits:
             self.counters.add(CACHE_HITS, hits)
 

@@ -6,27 +6,35 @@ everyone to the same place is answered at the end of the loop's turn (`Turn`), b
 is begun later in that turn can write.  Any other is looked up first; a request that comes behind
 it meanwhile is kept back until it is answered.  So answers keep the order of requests.
 
+A head that this worker knows to the byte is not parsed again (`web/familiar.py`).
+
 What is no plain redirect goes on to the application, with what was found (`_hand_on`), as do
 requests whose turn comes later (`_start_asgi_task`).
 """
 
+import asyncio
+import math
 import time
 from typing import Any, NamedTuple, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from shortener.errors import Problem
+from shortener.journal import Click
 from shortener.links.redirects import Gated
 from shortener.web.connection import Connection
+from shortener.web.familiar import Head
 from shortener.web.handed import LOOKUP
 from shortener.web.heads import Listed
+from shortener.web.memory import Remembered
 from shortener.web.meter import Request
 from shortener.web.records import Found
 from shortener.web.turn import rest
-from shortener.web.visitor import Headers, is_ahead
+from shortener.web.visitor import Headers, address, click, is_ahead
 
 _READ = (b"GET", b"HEAD")
 _UNUSUAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
+PASSED = 8  # reads of a connection behind a strange head, in which no head is looked for
 
 
 class Sought(NamedTuple):
@@ -60,6 +68,54 @@ class RedirectProtocol(Connection):
     _sought: Sought | None = None  # nothing behind it may be begun
     _kept_back: tuple[RequestResponseCycle, Any] | None = None  # the next request, and who answers
     _reason: tuple[Found, Gated | Problem] | None = None  # why a request is handed on
+    _passing: float = math.inf  # reads in which no familiar head is looked for
+    _strange: bytes | None = None  # what has come behind the target of a `GET` that is being read
+    _address: str | None = None  # of who is connected
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._passing = 0 if self._edge.learns else math.inf
+
+    def data_received(self, data: bytes) -> None:
+        if self._passing:
+            self._passing -= 1
+        elif not self._in_message and data[:5] == b"GET /" and self._is_free:
+            end = data.find(b" ", 5)
+            behind = data[end:]
+            head = self._edge.familiar.get(behind)
+            if head is None:
+                self._passing = PASSED
+            elif self._answer_familiar(data[4:end], head):
+                return
+            self._strange = behind
+        super().data_received(data)
+        self._strange = None
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether a request that comes now may be answered now."""
+        if self._is_unsent or self._is_deaf or self.flow.write_paused:
+            return False
+        return self.cycle is None or self.cycle.response_complete
+
+    def _answer_familiar(self, path: bytes, head: Head) -> bool:
+        """As `_answer_at_once`, a `GET` that the parser, which is between two requests, never sees.
+
+        What is no code in plain letters it shall read.
+        """
+        found = self._edge.records.known(str(path[1:], "ascii", "replace"))
+        if found is None or found.answer is None:
+            name = self._edge.name_at(path, head.headers) if path.isascii() else None
+            if name is None:
+                return False
+            self._look_up(name, b"GET", "1.1", True, path, head.listed, head.headers)
+        else:
+            if self._address is None:
+                self._address = address({}, self.client[0] if self.client else "", 0)
+            at = time.time_ns() // 1_000_000
+            self._answer_known(found, click(found.link, at, head.said, b"", self._address))
+        self._is_new = False
+        return True
 
     def _answer_at_once(self, headers: Headers, stays: bool) -> bool:
         """Whether the request is answered at the end of this turn, or when its link is known."""
@@ -68,7 +124,6 @@ class RedirectProtocol(Connection):
         method = self.parser.get_method()
         if method not in _READ or not _UNUSUAL.isdisjoint(headers):
             return False
-        began = time.perf_counter_ns()
         path, _, query = self.url.partition(b"?")
         found = self._edge.known(path)
         if found is None or found.answer is None:
@@ -77,23 +132,46 @@ class RedirectProtocol(Connection):
                 return False
             found = self._edge.records.known(name)
             if found is None or found.answer is None:
-                self._look_up(name, method, headers, stays, began)
+                version = self.parser.get_http_version()
+                self._look_up(name, method, version, stays, self.url, self.headers, headers)
                 return True
         visit, peer = None, self.client[0] if self.client else ""
         if method == b"GET" and not is_ahead(headers):
-            at = time.time_ns() // 1_000_000
-            visit = self._edge.click(found.link, at, headers, query, peer)
-        self._is_unsent = True
-        self.is_ending = self._is_deaf = self._patience.leaving or not stays
+            at, said = time.time_ns() // 1_000_000, self._edge.said(headers)
+            who = address(headers, peer, self._edge.trusted_proxies)
+            visit = click(found.link, at, said, query, who)
+            if stays and self._strange is not None:
+                self._edge.familiar.learn(self._strange, Head(self.headers, headers, said))
         request = Request(method.decode(), path, headers, peer) if self._edge.meter.logs else None
-        turn, date = self._edge.turn, self.server_state.default_headers
-        turn.add(self, (found.link.status, began, request), found.answer, visit, date)
-        turn.hits += 1
+        self._answer_known(found, visit, stays, request)
         return True
 
-    def _look_up(self, name: str, method: bytes, headers: Headers, stays: bool, began: int) -> None:
-        version = self.parser.get_http_version()
-        self._sought = Sought(method, version, stays, self.url, self.headers, headers, began)
+    def _answer_known(
+        self,
+        found: Remembered,
+        visit: Click | None,
+        stays: bool = True,
+        request: Request | None = None,
+    ) -> None:
+        """Answer at the end of this turn a request whose link leads everyone to the same place."""
+        self._is_unsent = True
+        self.is_ending = self._is_deaf = self._patience.leaving or not stays
+        turn, date = self._edge.turn, self.server_state.default_headers
+        turn.add(self, found.link.status, found.answer or b"", visit, date, request=request)
+        turn.hits += 1
+
+    def _look_up(
+        self,
+        name: str,
+        method: bytes,
+        version: str,
+        stays: bool,
+        url: bytes,
+        listed: Listed,
+        headers: Headers,
+    ) -> None:
+        began = time.perf_counter_ns()
+        self._sought = Sought(method, version, stays, url, listed, headers, began)
         self._is_unsent, self._is_deaf = True, self._patience.leaving or not stays
         self._edge.records.find(name).add_done_callback(self._looked_up)
 
@@ -116,11 +194,8 @@ class RedirectProtocol(Connection):
         known = found.result()
         answer = known.answer if known is not None and known.answer else rest(redirect.location)
         request = Request(method, path, headers, peer) if self._edge.meter.logs else None
-        redirected, date = (
-            (redirect.status, sought.began, request),
-            self.server_state.default_headers,
-        )
-        self._edge.turn.add(self, redirected, answer, visit, date)
+        date, began = self.server_state.default_headers, sought.began
+        self._edge.turn.add(self, redirect.status, answer, visit, date, began, request)
 
     def send(self, answer: bytes) -> None:
         """The end of the turn for an answer that was given without a task."""
@@ -134,7 +209,7 @@ class RedirectProtocol(Connection):
             elif self._kept_back is not None:
                 (cycle, app), self._kept_back = self._kept_back, None
                 self._start_asgi_task(cycle, app)
-        if not self._is_busy:
+        if self._refusal is not None and not self._is_busy:
             self._send_refusal()
 
     def _hand_on(self, sought: Sought, found: Found, reason: Gated | Problem) -> None:
@@ -199,8 +274,8 @@ class RedirectProtocol(Connection):
             super()._start_asgi_task(cycle, app)
             return
         location, request = rest(redirect.location), self._edge.request(scope)
-        redirected, date = (redirect.status, began, request), self.server_state.default_headers
-        self._edge.turn.add(_Turned(cycle), redirected, location, visit, date)
+        date, turned = self.server_state.default_headers, _Turned(cycle)
+        self._edge.turn.add(turned, redirect.status, location, visit, date, began, request)
 
 
 class _Turned:

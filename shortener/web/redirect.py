@@ -26,7 +26,7 @@ from shortener.links.repository import Links
 from shortener.web.headers import FOR_REDIRECTS, POLICY
 from shortener.web.lookup import Lookup
 from shortener.web.passwords import Passwords
-from shortener.web.visitor import Headers, click, is_ahead, is_counted
+from shortener.web.visitor import Headers, address, click, is_ahead, is_counted, said
 
 MAX_ORPHANS = 100  # visits to unknown codes counted a second
 
@@ -102,9 +102,8 @@ def blueprint(
         return _answer(redirect)
 
     def _note(link: Link | None, at: int, headers: Headers, used: bool = False) -> None:
-        query, peer = request.query_string, request.remote_addr or ""
-        # `peer` is the visitor by now
-        visit = click(link, at, headers, query, peer, 0, country_header)
+        who = address({}, request.remote_addr or "", 0)  # the visitor's by now
+        visit = click(link, at, said(headers, country_header), request.query_string, who)
         journal.append([msgspec.structs.replace(visit, used=used) if used else visit])
 
     return views

@@ -6,6 +6,7 @@ the journal with one write, and after it the answers go out.  It costs no timer 
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from shortener.journal import Click, Journal
 from shortener.links.link import Link
 from shortener.web.headers import FOR_REDIRECTS
-from shortener.web.meter import Meter, Redirected
+from shortener.web.meter import Logged, Meter, Redirected, Request
 
 log = logging.getLogger(__name__)
 
@@ -42,29 +43,37 @@ class Turn:
         self._answers: list[tuple[Answerable, int, bytes]] = []
         self._clicks: list[Click] = []
         self._redirects: list[Redirected] = []
+        self._logged: list[Logged] = []
         self.hits = 0
+        self._began = 0
         self._dated: Sequence[tuple[bytes, bytes]] = ()
         self._date = b""
 
     def add(
         self,
         to: Answerable,
-        redirected: Redirected,
+        status: int,
         rest: bytes,
         click: Click | None,
         date: Sequence[tuple[bytes, bytes]],
+        began: int = 0,
+        request: Request | None = None,
     ) -> None:
         """Answer at the end of this turn, after `click` was written down.
 
         `rest` is everything behind status and date; `date` are the headers that all answers have.
+        The request `began` in this turn, unless it says when (`perf_counter_ns`).
         """
         if not self._answers:
             asyncio.get_running_loop().call_soon(self._end)
+            self._began = time.perf_counter_ns()
             if date is not self._dated:
                 self._dated = date
                 self._date = b"".join(b"%b: %b\r\n" % header for header in date)
-        self._answers.append((to, redirected[0], rest))
-        self._redirects.append(redirected)
+        self._answers.append((to, status, rest))
+        self._redirects.append((status, began or self._began))
+        if request is not None:
+            self._logged.append((status, began or self._began, request))
         if click is not None:
             self._clicks.append(click)
 
@@ -72,6 +81,7 @@ class Turn:
         answers, self._answers = self._answers, []
         clicks, self._clicks = self._clicks, []
         redirects, self._redirects = self._redirects, []
+        logged, self._logged = self._logged, []
         hits, self.hits = self.hits, 0
         if clicks:
             self._journal.append(clicks)
@@ -82,7 +92,7 @@ class Turn:
                 to.send(b"".join((STATUS_LINE[status], date, rest, end)))
             except Exception:  # whatever it is, it costs nobody else an answer
                 log.exception("an answer could not be sent")
-        self._meter.redirected(redirects, hits)
+        self._meter.redirected(redirects, logged, hits)
 
 
 def rest(location: str) -> bytes:

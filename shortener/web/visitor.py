@@ -14,6 +14,7 @@ not passes a visitor's on, and two headers could contradict each other.
 import ipaddress
 import socket
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -67,35 +68,54 @@ def is_local(address: str) -> bool:
         return False
 
 
-def click(
-    link: Link | None,
-    at: int,
-    headers: Headers,
-    query: bytes,
-    peer: str,
-    trusted_proxies: int,
-    country_header: bytes = b"",
-) -> Click:
-    """The click of a visitor who was sent to `link` at `at` (milliseconds since 1970).
+class Said(NamedTuple):
+    """What headers say about a visitor; all empty for one who asks not to be tracked."""
 
-    No link makes the visit to an unknown code.  `country_header` is one that a proxy is trusted
-    with, or none.
+    agent: str
+    referrer: str
+    language: str
+    country: str
+    is_private: bool
+
+
+_NOTHING = Said("", "", "", "", True)
+
+
+def said(headers: Headers, country_header: bytes = b"") -> Said:
+    """`country_header` is one that a proxy is trusted with, or none."""
+    if is_private(headers):
+        return _NOTHING
+    return Said(
+        headers.get(b"user-agent", b"")[:MAX_AGENT].decode("latin-1"),
+        headers.get(b"referer", b"")[:MAX_REFERRER].decode("latin-1"),
+        headers.get(b"accept-language", b"")[:MAX_LANGUAGE].decode("latin-1"),
+        headers.get(country_header, b"")[:MAX_COUNTRY].decode("latin-1") if country_header else "",
+        False,
+    )
+
+
+def click(link: Link | None, at: int, said: Said, query: bytes, address: str) -> Click:
+    """The click of a visitor who was sent to `link` at `at` (milliseconds since 1970) and came from
+    an address in its shortest spelling.  No link makes the visit to an unknown code.
     """
     number, name, tags = (0, "", ()) if link is None else (link.number, link.name, link.tags)
-    if is_private(headers):
+    agent, referrer, language, country, is_private = said
+    if is_private:
         return Click(at, number, name, tags, "", "", "", "", _NONE, True)
+    utm = _campaign(query) if b"utm_" in query else _NONE
     return Click(
         at,
         number,
         name,
         tags,
-        address(headers, peer, trusted_proxies),
-        _text(headers, b"user-agent", MAX_AGENT),
-        _text(headers, b"referer", MAX_REFERRER),
-        _text(headers, b"accept-language", MAX_LANGUAGE),
-        _campaign(query) if b"utm_" in query else _NONE,
+        address,
+        agent,
+        referrer,
+        language,
+        utm,
         False,
-        country=_text(headers, country_header, MAX_COUNTRY) if country_header else "",
+        False,
+        country,
     )
 
 
@@ -177,11 +197,6 @@ def _address(text: str) -> str:
     except ValueError:
         return ""
     return str(getattr(found, "ipv4_mapped", None) or found)
-
-
-def _text(headers: Headers, name: bytes, limit: int) -> str:
-    value = headers.get(name)
-    return value[:limit].decode("latin-1") if value else ""
 
 
 def _campaign(query: bytes) -> tuple[str, str, str]:
