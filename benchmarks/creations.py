@@ -6,6 +6,7 @@ connection.  Where the time goes is told by program: what the operating system s
 """
 
 import argparse
+import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -19,6 +20,7 @@ CONTENDERS: tuple[type[Contender], ...] = (Ours, Plain)
 BY_PROGRAM = {Ours.name: PROGRAMS, Plain.name: {"gunicorn": "Flask", "valkey": "Redis"}}
 CONNECTIONS = 16
 WARM_UP = 1  # seconds
+SETTLING = 0.3  # seconds in which no link is made any more
 FIGURES: dict[str, Callable[[wrk.Outcome], float]] = {
     f"creations/s, {CONNECTIONS} connections": lambda load: load.rate,
     "p50, ms": lambda load: load.p50,
@@ -71,11 +73,21 @@ def measure(kind: type[Contender], seconds: int, turn: int) -> tuple[Result, dic
     with report.scratch() as scratch, kind(Path(scratch)) as contender:
         load = wrk.Load(Path(scratch), contender.port, CONNECTIONS)
         load.create(KEY, WARM_UP, seed=2 * turn + 1)
-        before = contender.links()
+        before = settled(contender)
         programs = BY_PROGRAM[kind.name]
         had = processes.seconds_by_program(contender.pids, programs)
         outcome = load.create(KEY, seconds, seed=2 * turn + 2)
         has = processes.seconds_by_program(contender.pids, programs)
-        made = contender.links() - before
+        made = settled(contender) - before
         spent = {name: (has[name] - had[name]) * 1e6 / max(1, made) for name in has}
         return Result(outcome, Books(outcome.answers, made, CONNECTIONS, 0.0), 0.0), spent
+
+
+def settled(contender: Contender) -> int:
+    """How many links there are when no more are made: those under way are made after the load."""
+    links = contender.links()
+    while True:
+        time.sleep(SETTLING)
+        if (now := contender.links()) == links:
+            return links
+        links = now
