@@ -14,6 +14,9 @@ help: ## list the targets
 serve: .venv/runtime ## set everything up and run the service
 	@exec $(BIN)/shortener serve
 
+# Hundreds of servers are started: with nothing compiled beforehand each would compile all again.
+test test-browser: export PYTHONDONTWRITEBYTECODE :=
+
 test: check ## set everything up and run all checks and tests
 	@$(BIN)/python -m pytest -n $${TEST_PROCESSES:-4} --dist loadfile --no-loadscope-reorder
 
