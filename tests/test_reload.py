@@ -2,11 +2,13 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
 
+from shortener.web.patience import LINGER
 from tests.harness import Load, Server, eventually
 from tests.talk import Talk, request
 
@@ -86,3 +88,34 @@ def asked(talk: Talk, path: str) -> str | None:
     answer = talk.answer()
     assert answer is not None
     return answer.header("connection")
+
+
+def test_a_request_that_was_not_read_yet_is_answered(new_server: NewServer) -> None:
+    """A worker that ends is held up; when it goes on, the time of a quiet connection is over and a
+    request on it lies there unread: it gets its answer, which is the last."""
+    server = new_server(WORKERS="1").start()
+    server.make_link(code="hot")
+    answers = [said_to_a_late_worker(server) for _ in range(3)]
+    assert (302, "close") in answers  # but for a machine that takes a second for a step of this
+
+
+def said_to_a_late_worker(server: Server) -> tuple[int, str | None]:
+    """Status of the answer, and whether it is the last; 0 when there is none."""
+    worker = eventually(server.workers, lambda found: len(found) == 1)[0]
+    with Talk(server.address) as quiet, Talk(server.address) as other:
+        for talk in (quiet, other):
+            talk.say(request("/hot"))
+            assert talk.answer() is not None
+        os.kill(worker, signal.SIGTERM)
+        leaves = None
+        while leaves != "close":
+            other.say(request("/hot"))
+            answer = other.answer()
+            leaves = "close" if answer is None else answer.header("connection")
+        os.kill(worker, signal.SIGSTOP)
+        time.sleep(LINGER + 0.2)
+        quiet.say(request("/hot"))
+        os.kill(worker, signal.SIGCONT)
+        last = quiet.answer()
+        wait_for_the_end_of({worker}, server)
+        return (0, None) if last is None else (last.status, last.header("connection"))

@@ -7,6 +7,7 @@ the worker ends.  Whatever of a request the parser has not seen whole is bounded
 """
 
 import asyncio
+import select
 from typing import Any, cast
 
 from httptools import HttpParserError, HttpParserUpgrade
@@ -192,8 +193,15 @@ class Connection(HttpToolsProtocol):
                 self._refuse(TooSlow())
         elif leaving_since is not None:
             if now - max(self._since, leaving_since) >= patience.LINGER:
-                self.transport.close()
+                self._close_quiet()
         elif waited > (patience.HEAD_TIMEOUT if self._is_new else patience.KEEP_ALIVE):
+            self._close_quiet()
+
+    def _close_quiet(self) -> None:
+        """Close, unless something has arrived: we may be late ourselves and have not read it."""
+        arrived = select.poll()
+        arrived.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        if not arrived.poll(0):
             self.transport.close()
 
     # Refusals:

@@ -14,8 +14,8 @@ requests whose turn comes later (`_start_asgi_task`).
 
 import asyncio
 import math
-import time
-from typing import Any, NamedTuple, cast
+from time import perf_counter_ns, time_ns
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -25,40 +25,16 @@ from shortener.links.redirects import Gated
 from shortener.web.connection import Connection
 from shortener.web.familiar import Head
 from shortener.web.handed import LOOKUP
-from shortener.web.heads import Listed
 from shortener.web.memory import Remembered
 from shortener.web.meter import Request
 from shortener.web.records import Found
+from shortener.web.sought import Sought
 from shortener.web.turn import rest
 from shortener.web.visitor import Headers, address, click, is_ahead
 
 _READ = (b"GET", b"HEAD")
 _UNUSUAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
 PASSED = 8  # reads of a connection behind a strange head, in which no head is looked for
-
-
-class Sought(NamedTuple):
-    """A request whose link is looked up.  For the parent it is the parser that has read it."""
-
-    method: bytes
-    version: str
-    stays: bool
-    url: bytes
-    listed: Listed
-    headers: Headers
-    began: int  # `perf_counter_ns`
-
-    def get_method(self) -> bytes:
-        return self.method
-
-    def get_http_version(self) -> str:
-        return self.version
-
-    def should_keep_alive(self) -> bool:
-        return self.stays
-
-    def should_upgrade(self) -> bool:
-        return False
 
 
 class RedirectProtocol(Connection):
@@ -99,21 +75,19 @@ class RedirectProtocol(Connection):
         return self.cycle is None or self.cycle.response_complete
 
     def _answer_familiar(self, path: bytes, head: Head) -> bool:
-        """As `_answer_at_once`, a `GET` that the parser, which is between two requests, never sees.
-
-        What is no code in plain letters it shall read.
-        """
-        found = self._edge.records.known(str(path[1:], "ascii", "replace"))
-        if found is None or found.answer is None:
-            name = self._edge.name_at(path, head.headers) if path.isascii() else None
-            if name is None:
-                return False
-            self._look_up(name, b"GET", "1.1", True, path, head.listed, head.headers)
-        else:
+        """As `_answer_at_once`, for a `GET` that the parser, which is between two requests, never
+        sees.  What is no path of ASCII it shall refuse."""
+        found = self._find(path, head.headers) if path.isascii() else None
+        if isinstance(found, Remembered):
             if self._address is None:
                 self._address = address({}, self.client[0] if self.client else "", 0)
-            at = time.time_ns() // 1_000_000
+            at = time_ns() // 1_000_000
             self._answer_known(found, click(found.link, at, head.said, b"", self._address))
+        elif found is not None:
+            sought = Sought(b"GET", "1.1", True, path, head.listed, head.headers, perf_counter_ns())
+            self._look_up(found, sought)
+        else:
+            return False
         self._is_new = False
         return True
 
@@ -125,19 +99,16 @@ class RedirectProtocol(Connection):
         if method not in _READ or not _UNUSUAL.isdisjoint(headers):
             return False
         path, _, query = self.url.partition(b"?")
-        found = self._edge.known(path)
-        if found is None or found.answer is None:
-            name = self._edge.name_at(path, headers)
-            if name is None:
-                return False
-            found = self._edge.records.known(name)
-            if found is None or found.answer is None:
-                version = self.parser.get_http_version()
-                self._look_up(name, method, version, stays, self.url, self.headers, headers)
-                return True
+        found = self._find(path, headers)
+        if not isinstance(found, Remembered):
+            if found is not None:
+                version, began = self.parser.get_http_version(), perf_counter_ns()
+                sought = Sought(method, version, stays, self.url, self.headers, headers, began)
+                self._look_up(found, sought)
+            return found is not None
         visit, peer = None, self.client[0] if self.client else ""
         if method == b"GET" and not is_ahead(headers):
-            at, said = time.time_ns() // 1_000_000, self._edge.said(headers)
+            at, said = time_ns() // 1_000_000, self._edge.said(headers)
             who = address(headers, peer, self._edge.trusted_proxies)
             visit = click(found.link, at, said, query, who)
             if stays and self._strange is not None:
@@ -145,6 +116,17 @@ class RedirectProtocol(Connection):
         request = Request(method.decode(), path, headers, peer) if self._edge.meter.logs else None
         self._answer_known(found, visit, stays, request)
         return True
+
+    def _find(self, path: bytes, headers: Headers) -> Remembered | str | None:
+        """The link at a path when it is known and leads everyone to the same place; else its name,
+        to be looked up.  None when the path is for Flask alone."""
+        found = self._edge.known(path)
+        if found is None or found.answer is None:
+            name = self._edge.name_at(path, headers)
+            found = None if name is None else self._edge.records.known(name)
+            if found is None or found.answer is None:
+                return name
+        return found
 
     def _answer_known(
         self,
@@ -160,19 +142,9 @@ class RedirectProtocol(Connection):
         turn.add(self, found.link.status, found.answer or b"", visit, date, request=request)
         turn.hits += 1
 
-    def _look_up(
-        self,
-        name: str,
-        method: bytes,
-        version: str,
-        stays: bool,
-        url: bytes,
-        listed: Listed,
-        headers: Headers,
-    ) -> None:
-        began = time.perf_counter_ns()
-        self._sought = Sought(method, version, stays, url, listed, headers, began)
-        self._is_unsent, self._is_deaf = True, self._patience.leaving or not stays
+    def _look_up(self, name: str, sought: Sought) -> None:
+        self._sought = sought
+        self._is_unsent, self._is_deaf = True, self._patience.leaving or not sought.stays
         self._edge.records.find(name).add_done_callback(self._looked_up)
 
     def _looked_up(self, found: Found) -> None:
@@ -259,7 +231,7 @@ class RedirectProtocol(Connection):
         if name is None or cycle.waiting_for_100_continue:
             super()._start_asgi_task(cycle, app)
             return
-        began, found = time.perf_counter_ns(), self._edge.records.find(name)
+        began, found = perf_counter_ns(), self._edge.records.find(name)
         found.add_done_callback(lambda found: self._found(found, cycle, app, began))
 
     def _found(self, found: Found, cycle: RequestResponseCycle, app: Any, began: int) -> None:

@@ -1,0 +1,30 @@
+"""A request whose link is looked up, as it was read."""
+
+from typing import NamedTuple
+
+from shortener.web.heads import Listed
+from shortener.web.visitor import Headers
+
+
+class Sought(NamedTuple):
+    """A request whose link is looked up.  For the parent it is the parser that has read it."""
+
+    method: bytes
+    version: str
+    stays: bool
+    url: bytes
+    listed: Listed
+    headers: Headers
+    began: int  # `perf_counter_ns`
+
+    def get_method(self) -> bytes:
+        return self.method
+
+    def get_http_version(self) -> str:
+        return self.version
+
+    def should_keep_alive(self) -> bool:
+        return self.stays
+
+    def should_upgrade(self) -> bool:
+        return False
