@@ -280,20 +280,20 @@ class Load:
     def _run(self, seed: int) -> None:
         chance = random.Random(seed)
         connection = http.client.HTTPConnection(self._host, self._port, timeout=10)
-        quiet_since = 0.0
+        said_at = 0.0  # just before it was: other threads may hold us up behind it
         while not self._stop.is_set():
             code = chance.choice(self._codes)
             sent = late = False
             try:
                 if connection.sock is None:
+                    said_at = time.monotonic()
                     connection.connect()
-                    quiet_since = time.monotonic()
+                before, said_at = said_at, time.monotonic()
                 connection.putrequest("GET", f"/{code}")
                 connection.putheader("User-Agent", BROWSER)
                 connection.endheaders()
-                sent, late = True, time.monotonic() - quiet_since > LINGER
+                sent, late = True, time.monotonic() - before > LINGER
                 status = _finish(connection)
-                quiet_since = time.monotonic()
             except (OSError, http.client.HTTPException):
                 connection.close()
                 with self._lock:
