@@ -280,7 +280,7 @@ class Load:
     def _run(self, seed: int) -> None:
         chance = random.Random(seed)
         connection = http.client.HTTPConnection(self._host, self._port, timeout=10)
-        said_at = 0.0  # just before it was: other threads may hold us up behind it
+        said_at = 0.0  # before the last request was sent; what is looked at later, threads delay
         while not self._stop.is_set():
             code = chance.choice(self._codes)
             sent = late = False

@@ -77,7 +77,7 @@ def test_who_has_fewest_connections_takes_those_that_come(two: Server) -> None:
             before = shares(two)[idle]
             for _ in range(30):
                 burst(two, stack, 1)
-            assert shares(two)[idle] - before >= 18  # on a busy machine it may come too late
+            assert shares(two)[idle] - before >= 20  # on a busy machine it may come too late
 
 
 def test_a_worker_that_does_nothing_keeps_nobody_waiting(two: Server) -> None:
@@ -104,7 +104,7 @@ def test_a_worker_that_was_killed_is_not_waited_for(two: Server) -> None:
         before = eventually(taken, lambda count: count > 0)
         for _ in range(30):
             burst(two, stack, 1)
-        assert shares(two)[new] - before >= 18
+        assert shares(two)[new] - before >= 20
 
 
 def test_without_room_for_a_connection_it_waits(new_server: NewServer) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shortener.web.familiar import MOST, Familiar, Head
+from shortener.web.familiar import MOST, PERSONAL, Familiar, Head
 from shortener.web.visitor import said
 from tests.harness import BROWSER, Server, eventually
 from tests.talk import Talk, request
@@ -168,6 +168,16 @@ def test_nothing_is_learned_from_half_a_request(one: Server) -> None:
     assert (totals["clicks"], totals["bots"]) == (5, 3)
 
 
+@pytest.mark.parametrize("name", sorted(PERSONAL))
+def test_what_is_of_one_visitor_is_not_remembered(name: bytes) -> None:
+    """Sessions, keys and addresses are in no worker's memory for longer than their request."""
+    familiar, headers = Familiar(), {b"host": b"a.b", name: b"x"}
+    data = b" HTTP/1.1\r\nHost: a.b\r\n%b: x\r\n\r\n" % name
+    for _ in range(3):
+        familiar.learn(data, Head(list(headers.items()), headers, said(headers)))
+    assert data not in familiar
+
+
 def test_only_whole_heads_that_come_again_are_remembered() -> None:
     """Those of one request, of some length, and no more than so many."""
     familiar = Familiar()
@@ -181,7 +191,7 @@ def test_only_whole_heads_that_come_again_are_remembered() -> None:
         for _ in range(3):
             familiar.learn(strange, head)
         assert strange not in familiar
-    long = b" HTTP/1.1\r\nCookie: %b\r\n\r\n" % (b"c" * 1_500)
+    long = b" HTTP/1.1\r\nAccept: %b\r\n\r\n" % (b"c" * 1_500)
     for number in range(3 * MOST):
         for _ in range(2):
             familiar.learn(long, head)

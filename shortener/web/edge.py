@@ -79,7 +79,7 @@ class Edge:
         self.meter, self.patience = meter, Patience()
         self.turn = Turn(journal, meter)
         self.familiar = Familiar()
-        # a head says nothing of one visitor, nor is more of it wanted than that says
+        # behind a proxy heads name the visitor; hosts and the access log want more than is kept
         self.learns = domains.only and not trusted_proxies and not meter.logs
         self._live_events = Live(self._bridge, store, domains, lambda: self.patience.leaving)
 

@@ -5,8 +5,8 @@ and whoever follows many links over one connection does so anyway.  What the par
 need not be parsed and checked again.  A head is remembered when it comes for the second time, and
 only as the parser saw it: one whole request at the front of what had arrived, and nothing else.
 
-None of it is of one visitor alone: behind a proxy a head has the visitor's address in it, so there
-nothing is remembered (`web/edge.py`).
+What is of one visitor alone is not remembered: no head with a cookie, a key or an address in it
+(`PERSONAL`), and none at all behind a proxy (`web/edge.py`).
 """
 
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from shortener.web.visitor import Headers, Said
 MOST = 2_000  # heads; all are forgotten when there are more
 SEEN = 20_000  # heads that came once, by their hash
 LONGEST = 1_500  # bytes of a head
+PERSONAL = frozenset((b"authorization", b"cookie", b"forwarded", b"x-forwarded-for", b"x-real-ip"))
 _END = b"\r\n\r\n"
 
 
@@ -37,6 +38,8 @@ class Familiar(dict[bytes, Head]):
 
     def learn(self, data: bytes, head: Head) -> None:
         """A `GET` without a body was read; `data` is what had arrived behind its target."""
+        if not PERSONAL.isdisjoint(head.headers):
+            return
         mark = hash(data)
         if mark not in self._seen:
             if len(self._seen) >= SEEN:

@@ -82,7 +82,7 @@ _NOTHING = Said("", "", "", "", True)
 
 
 def said(headers: Headers, country_header: bytes = b"") -> Said:
-    """`country_header` is one that a proxy is trusted with, or none."""
+    """Each cut to its length; `country_header` is one that a proxy is trusted with, or none."""
     if is_private(headers):
         return _NOTHING
     return Said(
