@@ -381,6 +381,7 @@ class Wire:
         self.url = f"unix://{listen}"
         self.refuses = False  # whoever connects is hung up on
         self.delay = 0.0  # seconds that everything takes, each way
+        self.greeting = 0.0  # seconds that the first reply on a new connection takes besides
         self._strands: list[Strand] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -450,11 +451,13 @@ class Strand:
             thread.join()
 
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        greeting = self._wire.greeting if sink is self._client else 0.0
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 20):
                 self._asked |= {word for word in (b"TRACKING", b"MGET") if word in data}
                 self._flows.wait()
-                time.sleep(self._wire.delay)
+                time.sleep(self._wire.delay + greeting)
+                greeting = 0.0
                 sink.sendall(data)
                 self.is_tracked |= sink is self._client and len(self._asked) == 2
         self.cut()

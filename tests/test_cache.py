@@ -278,6 +278,19 @@ def test_a_redis_that_is_far_away_is_waited_for(wired: tuple[Server, Wire]) -> N
     wire.delay = 0.0
 
 
+def test_a_new_worker_takes_nobody_before_it_can_look_links_up(
+    wired: tuple[Server, Wire],
+) -> None:
+    """Connecting takes longer than a visitor would wait for a reply of Redis: who comes to a worker
+    that has just begun finds it connected."""
+    server, wire = wired
+    code = server.make_link()["code"]
+    wire.greeting = 0.5
+    for worker in server.workers():
+        os.kill(worker, signal.SIGKILL)
+    assert httpx.get(f"{server.address}/{code}", timeout=20).status_code == 302
+
+
 def test_remembered_links_ask_redis_nothing(server: Server) -> None:
     """Two thousand visits of one link cost a handful of commands, not two thousand."""
     code = server.make_link()["code"]

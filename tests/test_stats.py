@@ -102,7 +102,9 @@ def write_clicks(server: Server, clicks: dict[str, list[datetime]]) -> None:
 
     def counted() -> dict[str, int]:
         links = {code: server.api("GET", f"/links/{code}").json() for code in clicks}
-        return {code: link["clicks"] for code, link in links.items()}
+        site = answered(server, start="2000-01-01", to="2090-12-31", interval="month")
+        found = {code: link["clicks"] for code, link in links.items()}
+        return found | {"the site": site["totals"]["clicks"]}
 
     before = counted()
     store = connections.sync(f"unix://{server.data_dir}/redis/socket")
@@ -122,6 +124,7 @@ def write_clicks(server: Server, clicks: dict[str, list[datetime]]) -> None:
     journal.close()
     store.close()
     wanted = {code: before[code] + len(times) for code, times in clicks.items()}
+    wanted["the site"] = before["the site"] + sum(map(len, clicks.values()))
     assert eventually(counted, lambda found: found == wanted) == wanted
 
 

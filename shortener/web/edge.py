@@ -204,7 +204,7 @@ class Edge:
     async def _live(self, receive: Receive, send: Send) -> None:
         """The lifespan protocol: on the way out, what was written is forced to the disk."""
         await receive()
-        self.records.open()
+        await self.records.ready()
         self._bridge.open()
         loop = asyncio.get_running_loop()
         watch = loop.create_task(self.patience.watch())

@@ -16,6 +16,7 @@ have changed is not among them.
 """
 
 import asyncio
+import contextlib
 import functools
 import logging
 import time
@@ -28,13 +29,7 @@ import msgspec
 
 from shortener import connections, keys
 from shortener.errors import Internal, Problem, StoreAway
-from shortener.gauges import (
-    BATCH,
-    CACHE_MISSES,
-    CACHE_STALE,
-    REDIS_ERRORS,
-    Counters,
-)
+from shortener.gauges import BATCH, CACHE_MISSES, CACHE_STALE, REDIS_ERRORS, Counters
 from shortener.links.link import Link, decode
 from shortener.tracked import Told, Tracked
 from shortener.web.memory import Memory, Remembered
@@ -44,6 +39,7 @@ RENEWAL = 0.015  # seconds after which a lease is renewed when somebody comes
 MAX_AGE = 3600.0  # seconds since a link was last read, after which it serves no more
 CONNECT_TIMEOUT = 0.3  # seconds; doubled with each, for a Redis that is far away; nobody waits
 MAX_CONNECT_TIMEOUT = 2.0
+START_PATIENCE = 2.0  # seconds until a new worker takes visitors all the same
 PATIENCE = 0.1  # seconds for a reply, or longer if connecting took so, until another is tried
 GRACE = 0.01  # seconds more: when it was we who were late, the reply is there already
 AT_ONCE = 4  # reads in flight: Redis may be busy with something else for a while
@@ -52,7 +48,6 @@ RETRY_PAUSE = 0.02  # seconds between two tries while Redis is away: it may be b
 Connect = Callable[[Told, Callable[[Tracked], None]], Awaitable[Tracked]]
 
 log = logging.getLogger(__name__)
-
 
 Found = asyncio.Future[Remembered | None]
 
@@ -82,8 +77,17 @@ class Records:
         self._patience = PATIENCE
         self._store: Tracked | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._tried = asyncio.Event()  # connecting has succeeded once, or was refused
         self._oldest = 0.0  # since when somebody may have been waiting
         self._away = False
+
+    async def ready(self) -> None:
+        """Connect, and wait for that, before anybody asks: they would have less patience."""
+        self.open()
+        self._stop_waiting()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_PATIENCE):
+                await self._tried.wait()
 
     def open(self) -> None:
         """Connect, when nobody has done so yet."""
@@ -276,10 +280,13 @@ class Records:
                 self._answer_from_memory()
                 if isinstance(error, TimeoutError):
                     timeout = min(2 * timeout, MAX_CONNECT_TIMEOUT)
+                else:
+                    self._tried.set()
                 await asyncio.sleep(RETRY_PAUSE)
         took = time.monotonic() - began
         self._patience = min(max(PATIENCE, 2 * took), connections.REDIRECT_TIMEOUT - GRACE)
         self._away = False
+        self._tried.set()
         self._connecting = None
         self._stop_waiting()
         self._read()
