@@ -14,6 +14,8 @@ from tests.talk import Talk, request
 
 NewServer = Callable[..., Server]
 BURST = 40  # connections
+NEWCOMERS = 30
+MOST = 24  # of them; by chance it would be half, and so many in one try of a thousand
 ESTABLISHED = "01"  # in /proc/net/tcp
 
 
@@ -40,6 +42,22 @@ def shares(server: Server) -> dict[int, int]:
     """How many connections each worker has."""
     here = connections(int(server.address.rpartition(":")[2]))
     return {worker: len(sockets(worker) & here) for worker in server.workers()}
+
+
+def most_of_those_who_come(server: Server, worker: int) -> int:
+    """How many of thirty newcomers a worker takes at best: whoever is slow to wake up on a busy
+    machine leaves some to the other one."""
+    best = 0
+    for _ in range(5):
+        before = shares(server)[worker]
+        with ExitStack() as stack:
+            for _ in range(NEWCOMERS):
+                burst(server, stack, 1)
+            best = max(best, shares(server)[worker] - before)
+        eventually(lambda: shares(server)[worker], before.__eq__)  # they have gone
+        if best >= MOST:
+            break
+    return best
 
 
 @contextmanager
@@ -74,10 +92,7 @@ def test_who_has_fewest_connections_takes_those_that_come(two: Server) -> None:
         with ExitStack() as stack:
             with frozen(idle):
                 burst(two, stack)
-            before = shares(two)[idle]
-            for _ in range(30):
-                burst(two, stack, 1)
-            assert shares(two)[idle] - before >= 20  # on a busy machine it may come too late
+            assert most_of_those_who_come(two, idle) >= MOST
 
 
 def test_a_worker_that_does_nothing_keeps_nobody_waiting(two: Server) -> None:
@@ -101,10 +116,8 @@ def test_a_worker_that_was_killed_is_not_waited_for(two: Server) -> None:
             burst(two, stack, 1)
             return shares(two)[new]
 
-        before = eventually(taken, lambda count: count > 0)
-        for _ in range(30):
-            burst(two, stack, 1)
-        assert shares(two)[new] - before >= 20
+        eventually(taken, lambda count: count > 0)
+        assert most_of_those_who_come(two, new) >= MOST
 
 
 def test_without_room_for_a_connection_it_waits(new_server: NewServer) -> None:
