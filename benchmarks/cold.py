@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     def look(contender: Contender) -> None:
         if isinstance(contender, Ours):
-            workers = [p for p in contender.pids if "shortener.server" in processes.command(p)]
+            workers = [p for p in contender.pids if "gunicorn: worker" in processes.command(p)]
             resident.append(max(map(processes.resident, workers)))
 
     results = take_turns(

@@ -35,9 +35,9 @@ ROOT = Path(__file__).parent.parent
 BULK = 1_000  # links of one request
 THREADS = 16  # of each worker of plain
 PROGRAMS = {  # of ours, by a part of their command lines
-    "shortener.server": "workers",
-    "shortener.office": "offices",
-    "aggregate": "aggregator",
+    "gunicorn": "workers",
+    "shortener: office": "offices",
+    "shortener: aggregator": "aggregator",
     "redis": "Redis",
 }
 
@@ -189,7 +189,9 @@ class Ours(Contender):
     @contextmanager
     def held_up(self) -> Iterator[None]:
         """Hold the aggregator up: clicks wait in the journals."""
-        aggregators = [pid for pid in self.pids if "aggregate" in processes.command(pid)]
+        aggregators = [
+            pid for pid in self.pids if "shortener: aggregator" in processes.command(pid)
+        ]
         for pid in aggregators:
             os.kill(pid, signal.SIGSTOP)
         try:

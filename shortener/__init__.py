@@ -42,10 +42,10 @@ row 4  site         what is fixed at the first start      limits     how often i
 row 5  web/         everything that knows HTTP
 row 6  app          wires Flask on one screen             front      wires the event loop
        kit          what each of the two has
-row 7  embedded     the private Redis                     server     gunicorn and its worker
-       door         connections, shared by the workers    office     Flask, beside each worker
-       supervisor   starts and watches them all           client     calls to a server
-       cli/         the `shortener` command
+row 7  embedded     the private Redis                     aggregate  the counting, as a process
+       server       gunicorn and its worker               door       connections, shared by workers
+       office       Flask, beside each worker             supervisor starts and watches them all
+       client       calls to a server                     cli/       the `shortener` command
 
 Follow one redirect: `web/edge.py` reads the request, `web/records.py` remembers links and reads the
 others together, `links/link.py` knows the record, `links/redirects.py` decides, `journal.py` writes

@@ -2,18 +2,77 @@
 
 On Linux the kernel sees to the first (`prctl`): whatever kills the parent, the child is told.
 Elsewhere a child is only stopped by a parent that stops in order.
+
+A forked child has what its parent has read already: it begins at once, and most of its memory is
+the parent's.  That is for parents without an event loop; others start a program.
 """
 
 import contextlib
 import ctypes
+import gc
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol, cast
+
+from setproctitle import setproctitle
+
+from shortener.config import ConfigError, StartError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class Child(Protocol):
+    """A process that we started: a `subprocess.Popen`, or one with the same words."""
+
+    pid: int
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended, when that is known."""
+
+    def poll(self) -> int | None:
+        """How it ended; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end.  Raises `subprocess.TimeoutExpired`."""
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it runs."""
+
+
+class Forked:
+    """A process that was forked from ours."""
+
+    def __init__(self, process: multiprocessing.process.BaseProcess) -> None:
+        self.pid = cast("int", process.pid)  # it was started
+        self._process = process
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, minus a signal's number, or None while it runs."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """The same."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end.  Raises `subprocess.TimeoutExpired`."""
+        self._process.join(timeout)
+        status = self._process.exitcode
+        if status is None:
+            raise subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
 
 def start(
@@ -23,7 +82,7 @@ def start(
     output: int | None = None,
     dies_by_itself: bool = False,
 ) -> "subprocess.Popen[bytes]":
-    """Start a process of its own session that gets SIGTERM when we are gone.
+    """Start a program of its own session that gets SIGTERM when we are gone.
 
     `descriptors` stay open in it; `output` is one that it writes to, instead of ours.  A child that
     `dies_by_itself` calls `dying_with_parent` as its first act: then nothing of ours runs between
@@ -42,14 +101,51 @@ def start(
     )
 
 
-def stop(process: "subprocess.Popen[bytes]", patience: float) -> None:
+def fork(name: str, act: Callable[[], None], closing: Iterable[int] = ()) -> Forked:
+    """Fork a process of its own session that gets SIGTERM when we are gone, and ends after `act`.
+
+    It has our descriptors but those that are `closing`.  A `ConfigError` or `StartError` is one
+    line on stderr and status 1.
+    """
+    forked = multiprocessing.get_context("fork").Process(
+        target=_run, args=(name, act, closing), name=name
+    )
+    forked.start()
+    return Forked(forked)
+
+
+def _run(name: str, act: Callable[[], None], closing: Iterable[int]) -> None:
+    os.setsid()
+    dying_with_parent()()
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid != os.getppid():  # it has died meanwhile
+        return
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):  # our parent's own way
+            signal.signal(number, signal.SIG_DFL)
+    for descriptor in closing:
+        os.close(descriptor)
+    setproctitle(f"shortener: {name}")
+    try:
+        act()
+    except (ConfigError, StartError) as error:
+        sys.exit(f"shortener: {error}")
+
+
+def freeze() -> None:
+    """Have children that are forked from now on share what is in our memory: their collectors would
+    touch, and so copy it."""
+    gc.collect()
+    gc.freeze()
+
+
+def stop(process: Child, patience: float) -> None:
     """SIGTERM, and SIGKILL after `patience` seconds."""
-    if process.poll() is None:
-        process.terminate()
+    process.send_signal(signal.SIGTERM)
     try:
         process.wait(patience)
     except subprocess.TimeoutExpired:
-        process.kill()
+        process.send_signal(signal.SIGKILL)
         process.wait()
 
 

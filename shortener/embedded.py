@@ -146,6 +146,11 @@ class Embedded:
                     log.error("cannot sync %s: %s", file, error)  # noqa: TRY400 - one line
 
 
+def store_url(settings: Settings) -> str:
+    """The store that commands on this host use: the configured one, or the embedded server's."""
+    return settings.redis_url or f"unix://{socket_path(settings.data_dir)}"
+
+
 def socket_path(data_dir: Path) -> Path:
     """Where the embedded server of a data directory listens.
 

@@ -1,7 +1,8 @@
-"""gunicorn: `python -m shortener.server FD` serves on a listening socket that it inherits.
+"""gunicorn, forked by `shortener serve`, on a listening socket that it inherits.
 
-Workers run an event loop (uvicorn's, with httptools and uvloop).  Nothing of a worker survives its
-master: its heartbeat file is in memory, the control socket is off.
+A worker has its office forked before it begins: both have read all that they need.  Workers run an
+event loop (uvicorn's, with httptools and uvloop).  Nothing of a worker survives its master: its
+heartbeat file is in memory, the control socket is off.
 """
 
 import asyncio
@@ -15,13 +16,15 @@ from typing import Any, cast
 import uvicorn
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
 from uvicorn_worker import UvicornWorker
 
-from shortener import children
-from shortener.config import ConfigError, Settings
+from shortener import children, office
+from shortener.config import Settings
 from shortener.door import Crowd, Door
 from shortener.front import create_edge
 from shortener.web.edge import Edge
+from shortener.web.office import Begun, lines
 from shortener.web.patience import KEEP_ALIVE
 from shortener.web.protocol import RedirectProtocol
 
@@ -107,6 +110,7 @@ class Server(BaseApplication):
 
     def __init__(self, settings: Settings, descriptor: int) -> None:
         self._settings, self._descriptor = settings, descriptor
+        self._office: Begun | None = None  # of this worker
         super().__init__()
 
     def load_config(self) -> None:
@@ -122,7 +126,7 @@ class Server(BaseApplication):
             "keepalive": int(KEEP_ALIVE),
             "loglevel": "warning",
             "proc_name": "shortener",
-            "post_fork": lambda _arbiter, _worker: children.dying_with_parent()(),
+            "post_fork": self._begin,
             "child_exit": lambda _arbiter, worker: _crowd.forget(worker.age),
         }
         for name, value in options.items():
@@ -130,7 +134,17 @@ class Server(BaseApplication):
 
     def load(self) -> Edge:
         """The application of one worker, made after the fork."""
-        return create_edge(self._settings)
+        return create_edge(self._settings, self._office)
+
+    def _begin(self, _arbiter: Arbiter, worker: Worker) -> None:
+        """A worker was forked; it has no thread and no event loop yet."""
+        children.dying_with_parent()()
+        ours, theirs = lines()
+        closing = [end.fileno() for end in (*ours, *worker.sockets)]
+        process = children.fork("office", lambda: office.run(theirs), closing)
+        for end in theirs:
+            end.close()
+        self._office = Begun(process, ours)
 
 
 def default_workers() -> int:
@@ -143,16 +157,9 @@ def default_workers() -> int:
     return min(processors if processors < 3 else processors - 1, MOST_WORKERS)
 
 
-def main() -> None:
-    """Serve until SIGTERM, with as many connections as the system allows."""
+def run(settings: Settings, descriptor: int) -> None:
+    """Serve until SIGTERM, with as many connections as the system allows.  Raises `ConfigError`."""
     sys.setswitchinterval(SWITCH_INTERVAL)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    try:
-        Server(Settings.load(), int(sys.argv[1])).run()
-    except ConfigError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()
+    Server(settings, descriptor).run()

@@ -5,13 +5,11 @@ port is found at once and no connection is refused while gunicorn is replaced.  
 backwards: first nobody asks any more, then what was clicked is counted, then Redis goes.
 """
 
+import dataclasses
 import json
 import logging
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable
@@ -19,7 +17,7 @@ from urllib.parse import urlsplit
 
 from shortener import __version__, children, connections, data_dir, gauges, site
 from shortener.accounts import Accounts
-from shortener.config import PREFIX, Settings, StartError
+from shortener.config import Settings, StartError
 from shortener.embedded import Embedded
 from shortener.flag import Flag
 from shortener.statistics import places
@@ -35,7 +33,7 @@ log = logging.getLogger(__name__)
 class Watched:
     """A child process that is started again when it dies."""
 
-    def __init__(self, name: str, start: Callable[[], "subprocess.Popen[bytes]"]) -> None:
+    def __init__(self, name: str, start: Callable[[], children.Child]) -> None:
         self.name, self._start = name, start
         self.process = start()
         self._started = time.monotonic()
@@ -97,19 +95,27 @@ class Supervisor:
                 return None
             url = self._embedded.url
         new_key = _settle(url, settings)
-        environ = dict(os.environ) | {PREFIX + "REDIS_URL": url}
-        environ.pop(PREFIX + "REDIS_URL_FILE", None)
-        if self._with_aggregator:
-            aggregate = [sys.executable, "-m", "shortener", "aggregate"]
-            self._watched.append(
-                Watched("the aggregator", lambda: children.start(aggregate, environ))
-            )
-        descriptor = listener.fileno()
-        serve = [sys.executable, "-m", "shortener.server", str(descriptor)]
-        web = Watched("gunicorn", lambda: children.start(serve, environ, (descriptor,)))
-        self._watched.append(web)
-        self._wait_for(web, _address(listener))
+        self._fork(dataclasses.replace(settings, redis_url=url), listener)
+        self._wait_for(self._watched[-1], _address(listener))
         return new_key
+
+    def _fork(self, settings: Settings, listener: socket.socket) -> None:
+        """Start the aggregator and gunicorn, which find everything read that they need."""
+        from shortener import aggregate, server
+
+        children.freeze()
+        descriptor, lock = listener.fileno(), self._lock
+
+        def count() -> children.Child:
+            closing = [descriptor, lock]
+            return children.fork("aggregator", lambda: aggregate.run(settings), closing)
+
+        def serve() -> children.Child:
+            return children.fork("web", lambda: server.run(settings, descriptor), [lock])
+
+        if self._with_aggregator:
+            self._watched.append(Watched("the aggregator", count))
+        self._watched.append(Watched("gunicorn", serve))
 
     def _wait_for(self, web: Watched, address: str) -> None:
         """Wait until all answers, Flask too, which has no part in a GET of `/-/health`.  A gunicorn

@@ -149,7 +149,7 @@ class Server:
 
     def workers(self) -> list[int]:
         """The gunicorn workers."""
-        return [pid for pid in self.pids("shortener.server") if parent(pid) != self._process.pid]  # type: ignore[union-attr]
+        return self.pids("gunicorn: worker")
 
     @property
     def key(self) -> str:

@@ -36,13 +36,17 @@ ROWS = [
     },
     {"web"},
     {"app", "front", "kit"},
-    {"office", "embedded", "server", "door", "supervisor", "client", "cli", "__main__"},
+    {
+        *("office", "embedded", "aggregate", "server", "door", "supervisor"),
+        *("client", "cli", "__main__"),
+    },
 ]
 WITHIN_ROW = {  # the few steps sideways, each with the direction it has
     "config": {"values"},
     "segments": {"journal"},
     "journal": {"gauges"},
     "data_dir": {"config"},
+    "children": {"config"},
     "repository": {"link", "url_index"},
     "mint": {"link", "repository", "press", "claims", "existing", "url_index"},
     "press": {"link", "url_index"},
@@ -67,11 +71,12 @@ WITHIN_ROW = {  # the few steps sideways, each with the direction it has
     "aggregator": {"tally", "increments", "marks", "pieces", "salts", "pulse", "pace", "set_aside"},
     "pieces": {"columns", "increments", "marks", "tally"},
     "wiring": {"aggregator", "columns", "tally", "pieces", "salts", "pulse"},
-    "server": {"door"},
+    "aggregate": {"embedded"},
+    "server": {"door", "office"},
     "app": {"kit"},
     "front": {"kit"},
-    "supervisor": {"embedded"},
-    "cli": {"client", "supervisor", "embedded"},
+    "supervisor": {"embedded", "aggregate", "server"},
+    "cli": {"client", "supervisor", "embedded", "aggregate"},
     "__main__": {"cli"},
 }
 OWNERS = {  # who may use a library

@@ -23,14 +23,14 @@ def server(new_server: NewServer) -> Server:
 
 def office(server: Server) -> int:
     """The process of the one office."""
-    (pid,) = server.pids("shortener.office")
+    (pid,) = server.pids("shortener: office")
     return pid
 
 
 def another(server: Server, old: int) -> int:
     """The office that has come in place of an old one."""
     (new,) = eventually(
-        lambda: server.pids("shortener.office"), lambda found: len(found) == 1 and found != [old]
+        lambda: server.pids("shortener: office"), lambda found: len(found) == 1 and found != [old]
     )
     assert new != old
     return new
@@ -159,6 +159,6 @@ def test_an_office_does_not_outlive_its_worker(server: Server) -> None:
     os.kill(parent(old), signal.SIGKILL)
     assert eventually(lambda: parent(old), lambda found: found in (0, 1)) in (0, 1)
     assert eventually(
-        lambda: server.pids("shortener.office"), lambda found: found not in ([], [old])
+        lambda: server.pids("shortener: office"), lambda found: found not in ([], [old])
     )
     assert eventually(lambda: Path(f"/proc/{old}").exists(), lambda there: not there) is False

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.harness import Server, descendants, eventually, run
@@ -217,14 +218,28 @@ def test_what_dies_is_started_again(new_server: NewServer) -> None:
     """gunicorn's master is killed: its workers go along, and new ones answer."""
     server = new_server(WORKERS="2").start()
     code = server.make_link()["code"]
-    old = server.pids("shortener.server")
+    old = server.pids("gunicorn")
     master = next(pid for pid in old if pid not in server.workers())
     os.kill(master, signal.SIGKILL)
     eventually(lambda: [p for p in old if Path(f"/proc/{p}").exists()], lambda left: not left)
     server.http.close()
     server._clients.clear()
     assert server.follow(code).status_code == 302
-    assert not set(server.pids("shortener.server")) & set(old)
+    assert not set(server.pids("gunicorn")) & set(old)
+
+
+def test_nobody_is_let_in_while_the_last_clicks_are_counted(new_server: NewServer) -> None:
+    """The aggregator is held up as the service stops: whoever comes now is refused, not kept
+    waiting by a socket that some process still has."""
+    server = new_server(WORKERS="2").start()
+    (aggregator,) = server.pids("shortener: aggregator")
+    os.kill(aggregator, signal.SIGSTOP)
+    server._process.send_signal(signal.SIGTERM)  # type: ignore[union-attr]
+    assert eventually(lambda: server.pids("gunicorn"), lambda left: not left) == []
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.address}/-/health")
+    os.kill(aggregator, signal.SIGCONT)
+    assert server.stop() == 0
 
 
 def left_running(directory: Path) -> list[str]:

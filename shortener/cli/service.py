@@ -3,17 +3,13 @@
 Modules that only one command needs are imported by it: the other commands start no web server.
 """
 
-import gc
 import json
-import signal
 import sys
 
 import click
 
 from shortener.config import Settings
 
-STEP_BACK = 10  # of the aggregator's priority: clicks can wait, visitors should not
-OBJECTS = 100_000  # new ones between two looks for cycles: a batch has many, and no cycles
 _SIGNS = {"ok": "[green]ok[/]", "degraded": "[yellow]degraded[/]", "failed": "[red]failed[/]"}
 
 
@@ -29,28 +25,9 @@ def serve(without_aggregator: bool) -> None:
 @click.command()
 def aggregate() -> None:
     """Run the aggregator alone: counts the clicks in this host's journals."""
-    from shortener import children, connections, data_dir, site
-    from shortener.counting import wiring
-    from shortener.flag import Flag
+    from shortener.aggregate import run
 
-    settings = Settings.load()
-    children.step_back(STEP_BACK)
-    gc.set_threshold(OBJECTS)
-    host = data_dir.prepare(settings.data_dir)
-    _lock = data_dir.lock_aggregator(settings.data_dir)
-    store = connections.sync(_redis_url(settings), connections.BATCH_TIMEOUT)
-    worker = wiring.aggregator(settings, store, host)
-    stop = Flag()
-    for caught in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(caught, lambda *_: stop.set())
-    while not stop.is_set():  # whose days are counted must be settled before a click is
-        try:
-            site.settle(store, settings)
-            break
-        except connections.StoreError:
-            stop.wait(1.0)
-    worker.run(stop)
-    worker.finish()
+    run(Settings.load())
 
 
 @click.command()
@@ -60,11 +37,12 @@ def check(as_json: bool) -> None:
     from rich.console import Console
 
     from shortener import connections, data_dir, health
+    from shortener.embedded import store_url
     from shortener.gauges import Counters, directory
 
     settings = Settings.load()
     data_dir.prepare(settings.data_dir)
-    store, counters = connections.sync(_redis_url(settings)), Counters(directory(settings.data_dir))
+    store, counters = connections.sync(store_url(settings)), Counters(directory(settings.data_dir))
     checks = health.Health(store, settings, counters).checks()
     if as_json:
         print(json.dumps([finding._asdict() for finding in checks], indent=2))
@@ -76,13 +54,6 @@ def check(as_json: bool) -> None:
                 console.print(f"   {finding.mend}")
     if health.overall(checks) != "ok":
         sys.exit(1)
-
-
-def _redis_url(settings: Settings) -> str:
-    """The store that commands on this host use: the configured one, or the embedded server's."""
-    from shortener.embedded import socket_path
-
-    return settings.redis_url or f"unix://{socket_path(settings.data_dir)}"
 
 
 COMMANDS = (serve, aggregate, check)

@@ -1,7 +1,7 @@
 """The event loop's side of the office: Flask in a process of its own (`shortener/office.py`).
 
-It is started with the worker, which serves redirects meanwhile, and started again whenever it dies
-or is not heard of any more.  No request waits for ever: for an office that is not there for
+The first is forked with the worker; one that dies is followed by a new process, and so is one that
+is not heard of any more.  No request waits for ever: for an office that is not there for
 `START_PATIENCE`, for its answer for `ANSWER_PATIENCE`.  Whatever was under way in an office that is
 lost is told so (503), for nobody knows how far it came; what was answered is in Redis and journals.
 """
@@ -10,12 +10,12 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from shortener import children
 from shortener.config import Settings
@@ -33,11 +33,18 @@ MAX_PAUSE = 5.0  # seconds between two starts of what keeps dying
 log = logging.getLogger(__name__)
 
 
-class Office:
-    """Answers for Flask, for one event loop."""
+class Begun(NamedTuple):
+    """An office that was started, with our ends of its lines."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    process: children.Child
+    ends: list[socket.socket]
+
+
+class Office:
+    """Answers for Flask, for one event loop; the first may have `begun`."""
+
+    def __init__(self, settings: Settings, begun: Begun | None = None) -> None:
+        self._settings, self._begun = settings, begun
         self._staff: _Staff | None = None  # those who are there
         self._there = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
@@ -66,7 +73,7 @@ class Office:
             staff.dismiss()
             await asyncio.wait([self._keeping], timeout=END_PATIENCE)
             if not self._keeping.done():
-                staff.process.kill()
+                staff.process.send_signal(signal.SIGKILL)
         self._keeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._keeping
@@ -97,7 +104,8 @@ class Office:
 
     async def _live(self) -> None:
         """One office, from its start to its end."""
-        staff = await _start(self._settings)
+        begun, self._begun = self._begun or _start(), None
+        staff = await _meet(begun, self._settings)
         try:
             await staff.come()
             if staff.is_there:
@@ -109,7 +117,7 @@ class Office:
             self._there.clear()
             staff.lose()
             if not staff.is_leaving:
-                staff.process.kill()
+                staff.process.send_signal(signal.SIGKILL)
         while staff.process.poll() is None:  # it is dying
             await asyncio.sleep(0.01)
         if not self._is_closing:
@@ -120,7 +128,7 @@ class Office:
 class _Staff:
     """The process, and what it was asked."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, process: children.Child) -> None:
         self.process = process
         self.lines: list[_Line] = []
         self.is_there = self.is_leaving = False
@@ -240,24 +248,34 @@ class _Line(asyncio.Protocol):
         self._transport.abort()
 
 
-async def _start(settings: Settings) -> _Staff:
-    """A new process with its lines; it is not there yet.  Raises `OSError`."""
-    pairs = [socket.socketpair() for _ in range(2)]
+def lines() -> tuple[list[socket.socket], list[socket.socket]]:
+    """Two lines: our ends and theirs.  Raises `OSError`."""
+    ours, theirs = zip(socket.socketpair(), socket.socketpair(), strict=True)
+    return list(ours), list(theirs)
+
+
+def _start() -> Begun:
+    """A new process; it is not there yet.  Raises `OSError`."""
+    ours, theirs = lines()
     try:
-        descriptors = [theirs.fileno() for _, theirs in pairs]
+        descriptors = [end.fileno() for end in theirs]
         command = [sys.executable, "-m", "shortener.office", *map(str, descriptors)]
-        staff = _Staff(children.start(command, os.environ, descriptors, dies_by_itself=True))
+        return Begun(children.start(command, os.environ, descriptors, dies_by_itself=True), ours)
     except OSError:
-        for ours, _ in pairs:
-            ours.close()
+        for end in ours:
+            end.close()
         raise
     finally:
-        for _, theirs in pairs:
-            theirs.close()
-    loop = asyncio.get_running_loop()
-    for ours, _ in pairs:
+        for end in theirs:
+            end.close()
+
+
+async def _meet(begun: Begun, settings: Settings) -> _Staff:
+    """The process with its lines; its settings are on their way."""
+    staff, loop = _Staff(begun.process), asyncio.get_running_loop()
+    for end in begun.ends:
         _, line = await loop.create_unix_connection(
-            lambda: _Line(staff.heard, staff.gone), sock=ours
+            lambda: _Line(staff.heard, staff.gone), sock=end
         )
         staff.lines.append(line)
     staff.lines[0].write(frame(SIGN_OF_LIFE, settings))
