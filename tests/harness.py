@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ import httpx
 from shortener.config import Settings
 from shortener.embedded import Embedded
 from shortener.web.patience import LINGER
+from tests.nursery import Born, bear
 
 T = TypeVar("T")
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -48,16 +50,32 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def run(*arguments: str, stdin: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
-    """The `shortener` command, to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "shortener", *arguments],
-        env=environment(**settings),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    """The `shortener` command, to its end, and that of all that it has started."""
+    (theirs, ours), outputs = os.pipe(), [os.pipe(), os.pipe()]
+    given = [theirs, *(written for _, written in outputs)]
+    process = bear(arguments, environment(**settings), given)
+    for descriptor in given:
+        os.close(descriptor)
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(_write, ours, stdin)
+        said = [pool.submit(_read, read) for read, _ in outputs]
+        try:
+            status = process.wait(60)
+            output, errors = (text.result(60) for text in said)
+        except TimeoutError:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(arguments, status, output, errors)
+
+
+def _write(descriptor: int, text: str) -> None:
+    with contextlib.suppress(BrokenPipeError), open(descriptor, "w") as file:
+        file.write(text)
+
+
+def _read(descriptor: int) -> str:
+    with open(descriptor) as file:
+        return file.read()
 
 
 def start(*arguments: str, **settings: str) -> "subprocess.Popen[str]":
@@ -82,7 +100,7 @@ class Server:
         self._options = options
         self.said: list[str] = []
         self.address = ""
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Born | None = None
         self._clients: list[httpx.Client] = []
         self._plain: httpx.Client | None = None
 
@@ -90,13 +108,11 @@ class Server:
         """Start it and wait until it says that it listens."""
         self.said = []
         with (self.data_dir.parent / f"{self.data_dir.name}.log").open("a") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "shortener", "serve", *self._options],
-                env=environment(**self.settings),
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
+            read, written = os.pipe()
+            given = [0, written, errors.fileno()]
+            environ = environment(**self.settings)
+            self._process = bear(["serve", *self._options], environ, given, os.fdopen(read))
+            os.close(written)
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self.said.append(line.rstrip())

@@ -48,7 +48,7 @@ def most_of_those_who_come(server: Server, worker: int) -> int:
     """How many of thirty newcomers a worker takes at best: whoever is slow to wake up on a busy
     machine leaves some to the other one."""
     best = 0
-    for _ in range(5):
+    for _ in range(10):
         before = shares(server)[worker]
         with ExitStack() as stack:
             for _ in range(NEWCOMERS):
@@ -85,6 +85,7 @@ def sockets(pid: int) -> set[str]:
     return found
 
 
+@pytest.mark.alone
 def test_who_has_fewest_connections_takes_those_that_come(two: Server) -> None:
     """One worker has forty connections, the other one was frozen: most of those that come now go to
     that one, whichever of the two it is."""
@@ -103,6 +104,7 @@ def test_a_worker_that_does_nothing_keeps_nobody_waiting(two: Server) -> None:
         assert shares(two)[other] >= BURST
 
 
+@pytest.mark.alone
 def test_a_worker_that_was_killed_is_not_waited_for(two: Server) -> None:
     """A new worker takes the place of one that was killed, and its share of connections."""
     old = two.workers()

@@ -249,8 +249,10 @@ def left_running(directory: Path) -> list[str]:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             environment = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+            files = {str(file.readlink()) for file in (entry / "fd").iterdir()}
         except OSError:
             continue
+        environment += "\0".join(files).encode()
         if str(directory).encode() in environment and int(entry.name) != os.getpid():
             found.append((entry / "cmdline").read_text())
     return found
