@@ -149,7 +149,8 @@ def _live(
         os.close(descriptor)
     os.sched_setaffinity(0, processors)
     if _of_python(environ) != _of_python(os.environ):  # it is to be read in another way
-        os.execve(sys.executable, [sys.executable, "-m", "shortener", *arguments], environ)
+        command = [sys.executable, "-m", "shortener", *arguments]
+        os.execve(sys.executable, command, environ)  # noqa: S606 - as a test wants it
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
