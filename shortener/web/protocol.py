@@ -30,7 +30,7 @@ from shortener.web.meter import Request
 from shortener.web.records import Found
 from shortener.web.sought import Sought
 from shortener.web.turn import rest
-from shortener.web.visitor import Headers, address, click, is_ahead
+from shortener.web.visitor import Headers, Said, address, click, is_ahead
 
 _READ = (b"GET", b"HEAD")
 _UNUSUAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
@@ -46,7 +46,7 @@ class RedirectProtocol(Connection):
     _reason: tuple[Found, Gated | Problem] | None = None  # why a request is handed on
     _passing: float = math.inf  # reads in which no familiar head is looked for
     _strange: bytes | None = None  # what has come behind the target of a `GET` that is being read
-    _address: str | None = None  # of who is connected
+    _address: str | None = None  # of who is connected, when that is the visitor
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -79,12 +79,10 @@ class RedirectProtocol(Connection):
         sees.  What is no path of ASCII it shall refuse."""
         found = self._find(path, head.headers) if path.isascii() else None
         if isinstance(found, Remembered):
-            if self._address is None:
-                self._address = address({}, self.client[0] if self.client else "", 0)
-            at = time_ns() // 1_000_000
-            self._answer_known(found, click(found.link, at, head.said, b"", self._address))
+            self._answer_known(found, self._click(found, head.headers, head.said, b""))
         elif found is not None:
-            sought = Sought(b"GET", "1.1", True, path, head.listed, head.headers, perf_counter_ns())
+            listed, headers, said = head
+            sought = Sought(b"GET", "1.1", True, path, listed, headers, said, perf_counter_ns())
             self._look_up(found, sought)
         else:
             return False
@@ -100,21 +98,20 @@ class RedirectProtocol(Connection):
             return False
         path, _, query = self.url.partition(b"?")
         found = self._find(path, headers)
-        if not isinstance(found, Remembered):
-            if found is not None:
-                version, began = self.parser.get_http_version(), perf_counter_ns()
-                sought = Sought(method, version, stays, self.url, self.headers, headers, began)
-                self._look_up(found, sought)
-            return found is not None
-        visit, peer = None, self.client[0] if self.client else ""
+        if found is None:
+            return False
+        said = None
         if method == b"GET" and not is_ahead(headers):
-            at, said = time_ns() // 1_000_000, self._edge.said(headers)
-            who = address(headers, peer, self._edge.trusted_proxies)
-            visit = click(found.link, at, said, query, who)
+            said = self._edge.said(headers)
             if stays and self._strange is not None:
                 self._edge.familiar.learn(self._strange, Head(self.headers, headers, said))
-        request = Request(method.decode(), path, headers, peer) if self._edge.meter.logs else None
-        self._answer_known(found, visit, stays, request)
+        if isinstance(found, Remembered):
+            visit = None if said is None else self._click(found, headers, said, query)
+            self._answer_known(found, visit, stays, self._request(method, path, headers))
+        else:
+            version, began = self.parser.get_http_version(), perf_counter_ns()
+            sought = Sought(method, version, stays, self.url, self.headers, headers, said, began)
+            self._look_up(found, sought)
         return True
 
     def _find(self, path: bytes, headers: Headers) -> Remembered | str | None:
@@ -154,20 +151,46 @@ class RedirectProtocol(Connection):
             self._is_unsent = False
             return
         path, _, query = sought.url.partition(b"?")
-        method, headers = sought.method.decode(), sought.headers
-        peer = self.client[0] if self.client else ""
+        headers, said, visit = sought.headers, sought.said, None
         try:
-            redirect, visit = self._edge.visit(found, method, headers, query, peer)
+            known = found.result()
+            if known is not None and known.answer is not None:
+                status, answer = known.link.status, known.answer
+                if said is not None:
+                    visit = self._click(known, headers, said, query)
+            else:
+                method, peer = sought.method.decode(), self._peer
+                redirect, visit = self._edge.visit(found, method, headers, query, peer)
+                status, answer = redirect.status, rest(redirect.location)
         except (Gated, Problem) as reason:
             self._is_unsent = False
             self._hand_on(sought, found, reason)
             return
         self.is_ending = self._is_last(sought)
-        known = found.result()
-        answer = known.answer if known is not None and known.answer else rest(redirect.location)
-        request = Request(method, path, headers, peer) if self._edge.meter.logs else None
-        date, began = self.server_state.default_headers, sought.began
-        self._edge.turn.add(self, redirect.status, answer, visit, date, began, request)
+        date, request = (
+            self.server_state.default_headers,
+            self._request(sought.method, path, headers),
+        )
+        self._edge.turn.add(self, status, answer, visit, date, sought.began, request)
+
+    def _click(self, known: Remembered, headers: Headers, said: Said, query: bytes) -> Click:
+        """The click of a visitor who is sent where everyone is."""
+        who = self._address
+        if who is None:
+            who = address(headers, self._peer, self._edge.trusted_proxies)
+            if not self._edge.trusted_proxies:
+                self._address = who
+        return click(known.link, time_ns() // 1_000_000, said, query, who)
+
+    def _request(self, method: bytes, path: bytes, headers: Headers) -> Request | None:
+        """What the access log wants to know; None when there is no log."""
+        if not self._edge.meter.logs:
+            return None
+        return Request(method.decode(), path, headers, self._peer)
+
+    @property
+    def _peer(self) -> str:
+        return self.client[0] if self.client else ""
 
     def send(self, answer: bytes) -> None:
         """The end of the turn for an answer that was given without a task."""

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from shortener.web.heads import Listed
-from shortener.web.visitor import Headers
+from shortener.web.visitor import Headers, Said
 
 
 class Sought(NamedTuple):
@@ -15,6 +15,7 @@ class Sought(NamedTuple):
     url: bytes
     listed: Listed
     headers: Headers
+    said: Said | None  # None when it is not counted
     began: int  # `perf_counter_ns`
 
     def get_method(self) -> bytes:
