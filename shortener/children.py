@@ -101,14 +101,16 @@ def start(
     )
 
 
-def fork(name: str, act: Callable[[], None], closing: Iterable[int] = ()) -> Forked:
+def fork(
+    name: str, act: Callable[[], None], closing: Iterable[int] = (), is_waited_for: bool = True
+) -> Forked:
     """Fork a process of its own session that gets SIGTERM when we are gone, and ends after `act`.
 
     It has our descriptors but those that are `closing`.  A `ConfigError` or `StartError` is one
-    line on stderr and status 1.
+    line on stderr and status 1.  When we end, one that is not waited for gets SIGTERM first.
     """
     forked = multiprocessing.get_context("fork").Process(
-        target=_run, args=(name, act, closing), name=name
+        target=_run, args=(name, act, closing), name=name, daemon=not is_waited_for
     )
     forked.start()
     return Forked(forked)

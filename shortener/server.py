@@ -141,7 +141,7 @@ class Server(BaseApplication):
         children.dying_with_parent()()
         ours, theirs = lines()
         closing = [end.fileno() for end in (*ours, *worker.sockets)]
-        process = children.fork("office", lambda: office.run(theirs), closing)
+        process = children.fork("office", lambda: office.run(theirs), closing, False)
         for end in theirs:
             end.close()
         self._office = Begun(process, ours)

@@ -152,6 +152,22 @@ def test_a_reload_brings_another_office_and_fails_no_call(server: Server, maker:
     assert set(maker.statuses.values()) == {201}
 
 
+def test_a_worker_that_cannot_begin_does_not_wait_for_its_office(server: Server) -> None:
+    """What it needs is damaged, and then mended: gunicorn gives up at once, is started again, and
+    again, until all answers."""
+    code = server.make_link()["code"]
+    identity = server.data_dir / "host"
+    kept = identity.read_text()
+    identity.write_text("nothing of the kind")
+    os.kill(server.workers()[0], signal.SIGKILL)
+    assert "gunicorn stopped" in eventually(server.errors, lambda said: "gunicorn stopped" in said)
+    identity.write_text(kept)
+    server.http.close()
+    server._clients.clear()
+    assert server.follow(code).status_code == 302
+    assert server.api("GET", f"/links/{code}").status_code == 200
+
+
 def test_an_office_does_not_outlive_its_worker(server: Server) -> None:
     """Also when it hangs while the worker is killed."""
     old = office(server)
