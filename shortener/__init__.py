@@ -7,7 +7,7 @@ row 1  config       settings, parsed and checked once     errors     what can go
        children     processes that die with us            data_dir   the directory, its lock
        status       what the aggregator reports           gauges     counters of all processes
        access_log   a line a request, if wanted           values     how settings are read
-       flag         raised by a signal
+       flag         raised by a signal                    decoders   of JSON, one thread at a time
 row 2  keys         every Redis key, in one table         codes      number -> code; alias rules
        targets      where a link may point                tracked    a client that hears of changes
        connections  Redis clients from one URL

@@ -14,6 +14,7 @@ import msgspec
 import urllib3
 
 from shortener.config import Settings
+from shortener.decoders import decoder
 from shortener.errors import Failure
 
 Query = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -103,7 +104,7 @@ class Client:
         if kind is bytes:
             return answer.data
         try:
-            return msgspec.json.decode(answer.data, type=kind) if answer.data else None
+            return decoder(kind).decode(answer.data) if answer.data else None
         except msgspec.DecodeError:
             raise CallError(f"{self._server} is not a shortener", answer.status) from None
 

@@ -33,6 +33,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from shortener.decoders import decoder
+
 KINDS = ("redirect", "api", "page", "static", "operations")
 STATUSES = (
     *(200, 201, 204, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 406, 408, 409, 410),
@@ -239,7 +241,7 @@ def _fold(directory: Path) -> _Folded:
     """Take the files of the dead into one.  A reader killed in between counts nothing twice."""
     file = directory / f"{_LAYOUT}.folded"
     try:
-        folded = msgspec.json.decode(file.read_bytes(), type=_Folded)
+        folded = decoder(_Folded).decode(file.read_bytes())
     except (FileNotFoundError, msgspec.MsgspecError):
         folded = _Folded([], [0] * len(NAMES))
     left = [path for path in _files(directory) if path.name in folded.names]

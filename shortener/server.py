@@ -145,6 +145,7 @@ class Server(BaseApplication):
         for end in theirs:
             end.close()
         self._office = Begun(process, ours)
+        sys.setswitchinterval(SWITCH_INTERVAL)
 
 
 def default_workers() -> int:
@@ -159,7 +160,6 @@ def default_workers() -> int:
 
 def run(settings: Settings, descriptor: int) -> None:
     """Serve until SIGTERM, with as many connections as the system allows.  Raises `ConfigError`."""
-    sys.setswitchinterval(SWITCH_INTERVAL)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     Server(settings, descriptor).run()

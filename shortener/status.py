@@ -4,6 +4,8 @@ from pathlib import Path
 
 import msgspec
 
+from shortener.decoders import decoder
+
 FILE = "aggregator.json"
 MAX_SILENCE = 10.0  # seconds without a sign of life
 
@@ -31,7 +33,7 @@ def is_alive(status: Status | None, now: float) -> bool:
 def read_status(data_dir: Path) -> Status | None:
     """The last status an aggregator wrote on this host."""
     try:
-        return msgspec.json.decode((data_dir / FILE).read_bytes(), type=Status)
+        return decoder(Status).decode((data_dir / FILE).read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None
 

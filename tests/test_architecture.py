@@ -11,7 +11,7 @@ ROOMS = {"statistics", "links", "counting"}  # whose modules have rules of their
 ROWS = [
     {
         *("config", "errors", "journal", "segments", "children", "data_dir", "status", "flag"),
-        *("gauges", "access_log", "values"),
+        *("gauges", "access_log", "values", "decoders"),
     },
     {"keys", "codes", "targets", "connections", "tracked"},
     {
@@ -47,6 +47,8 @@ WITHIN_ROW = {  # the few steps sideways, each with the direction it has
     "journal": {"gauges"},
     "data_dir": {"config"},
     "children": {"config"},
+    "gauges": {"decoders"},
+    "status": {"decoders"},
     "repository": {"link", "url_index"},
     "mint": {"link", "repository", "press", "claims", "existing", "url_index"},
     "press": {"link", "url_index"},

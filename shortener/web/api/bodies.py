@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from shortener.decoders import decoder
 from shortener.errors import Invalid
 from shortener.web.api import kinds
 from shortener.web.api.kinds import MAX_TAG, MAX_TAGS, MAX_TITLE
@@ -114,6 +115,7 @@ def read(body: bytes, kind: type[T]) -> T:
 
 def convert(value: object, kind: type[T]) -> T:
     """What was read from JSON as a `kind`.  Raises `Invalid`, naming the field."""
+    decoder(kind)  # has the type read by now
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
