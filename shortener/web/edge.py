@@ -109,27 +109,27 @@ class Edge:
         return self._name(scope["path"], {} if self._domains.only else self._headers(scope))
 
     def visit(
-        self, found: Found, method: str, headers: Headers, query: bytes, peer: str
+        self, found: Found, said: Said | None, headers: Headers, query: bytes, peer: str
     ) -> tuple[Redirect, Click | None]:
-        """Where a visitor is sent, and the click to write down before.
+        """Where a visitor is sent, and the click to write down before; none when nothing is `said`.
 
         Raises `Gated` and every `Problem` that Flask has a page for.
         """
         link, at = _link(found.result()), time.time_ns() // 1_000_000
         redirect = decide(link, at, query)
-        if link is None or not redirect.counted or not is_counted(method, headers):
+        if link is None or not redirect.counted or said is None:
             return redirect, None
         who = address(headers, peer, self.trusted_proxies)
-        return redirect, click(link, at, self.said(headers), query, who)
+        return redirect, click(link, at, said, query, who)
 
     def visit_in(self, found: Found, scope: Scope) -> tuple[Redirect, Click | None]:
         """The same for a request."""
         headers, query = self._headers(scope), scope["query_string"]
-        return self.visit(found, scope["method"], headers, query, _peer(scope))
+        return self.visit(found, self.said(scope["method"], headers), headers, query, _peer(scope))
 
-    def said(self, headers: Headers) -> Said:
-        """What the headers of a request say about its visitor."""
-        return said(headers, self._country_header)
+    def said(self, method: str, headers: Headers) -> Said | None:
+        """What the headers of a request say about its visitor; None when it is no visit."""
+        return said(headers, self._country_header) if is_counted(method, headers) else None
 
     def request(self, scope: Scope) -> Request | None:
         """What the access log wants to know; None when there is no log."""

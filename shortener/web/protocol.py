@@ -30,7 +30,7 @@ from shortener.web.meter import Request
 from shortener.web.records import Found
 from shortener.web.sought import Sought
 from shortener.web.turn import rest
-from shortener.web.visitor import Headers, Said, address, click, is_ahead
+from shortener.web.visitor import Headers, Said, address, click
 
 _READ = (b"GET", b"HEAD")
 _UNUSUAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
@@ -100,11 +100,9 @@ class RedirectProtocol(Connection):
         found = self._find(path, headers)
         if found is None:
             return False
-        said = None
-        if method == b"GET" and not is_ahead(headers):
-            said = self._edge.said(headers)
-            if stays and self._strange is not None:
-                self._edge.familiar.learn(self._strange, Head(self.headers, headers, said))
+        said = self._edge.said(method.decode(), headers)
+        if said is not None and stays and self._strange is not None:
+            self._edge.familiar.learn(self._strange, Head(self.headers, headers, said))
         if isinstance(found, Remembered):
             visit = None if said is None else self._click(found, headers, said, query)
             self._answer_known(found, visit, stays, self._request(method, path, headers))
@@ -159,19 +157,16 @@ class RedirectProtocol(Connection):
                 if said is not None:
                     visit = self._click(known, headers, said, query)
             else:
-                method, peer = sought.method.decode(), self._peer
-                redirect, visit = self._edge.visit(found, method, headers, query, peer)
+                redirect, visit = self._edge.visit(found, said, headers, query, self._peer)
                 status, answer = redirect.status, rest(redirect.location)
         except (Gated, Problem) as reason:
             self._is_unsent = False
             self._hand_on(sought, found, reason)
             return
         self.is_ending = self._is_last(sought)
-        date, request = (
-            self.server_state.default_headers,
-            self._request(sought.method, path, headers),
-        )
-        self._edge.turn.add(self, status, answer, visit, date, sought.began, request)
+        request = self._request(sought.method, path, headers)
+        date, began = self.server_state.default_headers, sought.began
+        self._edge.turn.add(self, status, answer, visit, date, began, request)
 
     def _click(self, known: Remembered, headers: Headers, said: Said, query: bytes) -> Click:
         """The click of a visitor who is sent where everyone is."""
