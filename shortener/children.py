@@ -4,7 +4,8 @@ On Linux the kernel sees to the first (`prctl`): whatever kills the parent, the 
 Elsewhere a child is only stopped by a parent that stops in order.
 
 A forked child has what its parent has read already: it begins at once, and most of its memory is
-the parent's.  That is for parents without an event loop; others start a program.
+the parent's.  That is for parents without an event loop, whose other threads hold nothing that the
+child needs; others start a program.
 """
 
 import contextlib
@@ -31,12 +32,8 @@ class Child(Protocol):
 
     pid: int
 
-    @property
-    def returncode(self) -> int | None:
-        """How it ended, when that is known."""
-
     def poll(self) -> int | None:
-        """How it ended; None while it runs."""
+        """Its exit status, or minus the number of the signal that ended it; None while it runs."""
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end.  Raises `subprocess.TimeoutExpired`."""
@@ -52,19 +49,14 @@ class Forked:
         self.pid = cast("int", process.pid)  # it was started
         self._process = process
 
-    @property
-    def returncode(self) -> int | None:
-        """Its exit status, minus a signal's number, or None while it runs."""
-        return self._process.exitcode
-
     def poll(self) -> int | None:
-        """The same."""
+        """Its exit status, or minus the number of the signal that ended it; None while it runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end.  Raises `subprocess.TimeoutExpired`."""
         self._process.join(timeout)
-        status = self._process.exitcode
+        status = self.poll()
         if status is None:
             raise subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
         return status
@@ -127,11 +119,16 @@ def _run(name: str, act: Callable[[], None], closing: Iterable[int]) -> None:
             signal.signal(number, signal.SIG_DFL)
     for descriptor in closing:
         os.close(descriptor)
-    setproctitle(f"shortener: {name}")
+    take_name(name)
     try:
         act()
     except (ConfigError, StartError) as error:
         sys.exit(f"shortener: {error}")
+
+
+def take_name(name: str) -> None:
+    """What we are called from now on, as in `ps`."""
+    setproctitle(f"shortener: {name}")
 
 
 def freeze() -> None:

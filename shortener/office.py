@@ -16,8 +16,6 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from setproctitle import setproctitle
-
 from shortener import children, kit
 from shortener.app import create_app
 from shortener.config import Settings
@@ -47,5 +45,5 @@ def run(ends: Sequence[socket.socket]) -> None:
 
 
 if __name__ == "__main__":
-    setproctitle("shortener: office")
+    children.take_name("office")
     run([socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[1:]])

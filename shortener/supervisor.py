@@ -41,13 +41,14 @@ class Watched:
 
     def watch(self) -> None:
         """Start it again when it is dead, later each time it dies soon after its start."""
-        if self.process.poll() is None:
+        status = self.process.poll()
+        if status is None:
             return
         lived = time.monotonic() - self._started
         if lived < self._pause:
             return
         self._pause = min(self._pause * 2, MAX_PAUSE) if lived < MAX_PAUSE else 0.1
-        log.warning("%s stopped (%d); starting it again", self.name, self.process.returncode)
+        log.warning("%s stopped (%d); starting it again", self.name, status)
         self.process = self._start()
         self._started = time.monotonic()
 

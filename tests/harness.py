@@ -17,7 +17,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,26 +55,29 @@ def run(*arguments: str, stdin: str = "", **settings: str) -> "subprocess.Comple
     process = bear(arguments, environment(**settings), given)
     for descriptor in given:
         os.close(descriptor)
-    with ThreadPoolExecutor(3) as pool:
-        pool.submit(_write, ours, stdin)
-        said = [pool.submit(_read, read) for read, _ in outputs]
-        try:
-            status = process.wait(60)
-            output, errors = (text.result(60) for text in said)
-        except TimeoutError:
-            process.kill()
-            raise
-    return subprocess.CompletedProcess(arguments, status, output, errors)
+    said = ["", ""]
 
+    def write() -> None:
+        with contextlib.suppress(BrokenPipeError), os.fdopen(ours, "w") as file:
+            file.write(stdin)
 
-def _write(descriptor: int, text: str) -> None:
-    with contextlib.suppress(BrokenPipeError), open(descriptor, "w") as file:
-        file.write(text)
+    def read(place: int) -> None:
+        with os.fdopen(outputs[place][0]) as file:
+            said[place] = file.read()
 
-
-def _read(descriptor: int) -> str:
-    with open(descriptor) as file:
-        return file.read()
+    threads = [threading.Thread(target=write, daemon=True)]
+    threads += [threading.Thread(target=read, args=(place,), daemon=True) for place in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        status = process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive(), "something that it has started is left"
+    return subprocess.CompletedProcess(arguments, status, *said)
 
 
 def start(*arguments: str, **settings: str) -> "subprocess.Popen[str]":

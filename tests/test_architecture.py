@@ -121,6 +121,7 @@ OWNERS = {  # who may use a library
     "crawleruseragents": {"agents"},
     "can_ada": {"targets"},
     "gunicorn": {"server"},
+    "setproctitle": {"children"},
     "uvicorn_worker": {"server"},
     "limits": {"limits"},
     "prometheus_client": {"metrics"},

@@ -43,7 +43,6 @@ def offered(words: str, script: str) -> set[str]:
     return set(ended.stdout.split())
 
 
-@pytest.mark.skipif(not PROGRAM.exists(), reason="the command is not installed as a program")
 @pytest.mark.parametrize(("words", "wanted"), WORDS.items(), ids=WORDS)
 def test_bash_completes_commands_options_and_choices(words: str, wanted: set[str]) -> None:
     """In a real bash that has read the script."""

@@ -118,10 +118,9 @@ class Office:
             staff.lose()
             if not staff.is_leaving:
                 staff.process.send_signal(signal.SIGKILL)
-        while staff.process.poll() is None:  # it is dying
+        while (status := staff.process.poll()) is None:  # it is dying
             await asyncio.sleep(0.01)
         if not self._is_closing:
-            status = staff.process.returncode
             log.warning("the office stopped (%d); starting it again", status)
 
 
