@@ -14,7 +14,7 @@ from pathlib import Path
 from shortener import connections
 from shortener.counting.increments import Increments
 from shortener.counting.marks import Mark
-from shortener.counting.pace import rest
+from shortener.counting.pace import Pace
 from shortener.counting.pieces import SITE_BUCKET, Pieces, apart
 from shortener.counting.pulse import Pulse
 from shortener.counting.salts import Salts
@@ -45,14 +45,13 @@ class Aggregator:
         limit: int,
     ) -> None:
         self._tally, self._pieces, self._salts, self._pulse = tally, pieces, salts, pulse
-        self._data_dir, self._limit = data_dir, limit
+        self._data_dir, self._limit, self._pace = data_dir, limit, Pace(limit)
         self._marks: dict[str, dict[str, Mark]] = {}  # journal -> bucket
         self._applied_at: dict[Path, float] = {}  # segment -> when it was seen wholly applied
         self._aside = SetAside(data_dir)
         self._highest = 0  # number of a link among the clicks applied
         self._lost: dict[str, int] = {}  # journal -> clicks
         self._reported = 0.0
-        self._is_behind = False  # a finished segment waits, to which nobody adds
         self.status = Status()
 
     @property
@@ -61,7 +60,7 @@ class Aggregator:
 
     def step(self) -> bool:
         """Apply a stretch of every journal; whether there may be more."""
-        progress, lag, behind = False, 0, False
+        progress, lag = False, 0
         for journal in self._journals:
             if not journal.segments:
                 continue
@@ -70,12 +69,10 @@ class Aggregator:
                 self._marks[journal.name] = self._tally.register(journal.name)
             try:
                 progress |= self._catch_up(journal, alive)
-                waiting = self._waiting(journal)
-                lag += waiting
-                behind |= waiting > journal.segments[-1].size
+                lag += self._waiting(journal)
             except OSError as error:  # a journal that cannot be read holds no other one up
                 log.error("cannot read %s: %s", journal.name, error)  # noqa: TRY400 - one line
-        self.status.lag, self._is_behind = lag, behind
+        self.status.lag = lag
         return progress
 
     def _catch_up(self, journal: HeldJournal, alive: bool) -> bool:
@@ -235,9 +232,10 @@ class Aggregator:
     def run(self, stop: Flag) -> None:
         """Work until `stop` is set; a store that is away is waited for."""
         compared = tidied = 0.0
+        is_time = True
         while not stop.is_set():
             try:
-                busy = self.step()
+                is_stuck = is_time and not self.step()
                 if time.monotonic() - compared >= COMPARE:
                     self.compare()
                     self._pulse.beat()
@@ -247,15 +245,22 @@ class Aggregator:
                     tidied = time.monotonic()
                 self.status.store = True
             except connections.StoreError as error:
-                busy = False
+                is_stuck = True
                 if self.status.store:
                     log.warning("the store is away, clicks wait in the journals: %s", error)
                 self.status.store = False
                 self._marks.clear()  # what was applied is the store's to say
                 self._salts.forget()
             self._report()
-            if not busy or (self.status.lag < READ_BYTES and not self._is_behind):
-                rest(stop, lambda: sum(map(self._waiting, self._journals)))
+            is_time = self._pace.rest(stop, (lambda: 0) if is_stuck else self._look)
+
+    def _look(self) -> int:
+        """Bytes that wait; a finished segment, to which nobody adds, is worth a full batch."""
+        journals = [journal for journal in self._journals if journal.segments]
+        waiting = [self._waiting(journal) for journal in journals]
+        behind = any(w > j.segments[-1].size for w, j in zip(waiting, journals, strict=True))
+        self.status.lag = sum(waiting)
+        return max(self.status.lag, READ_BYTES if behind else 0)
 
     def _waiting(self, journal: HeldJournal) -> int:
         """Bytes of a journal that are not counted, as far as we know."""

@@ -1,23 +1,82 @@
 """The pace of counting: how long clicks may gather before they are counted.
 
 Clicks that are counted together share their steps in the store, so a full batch costs a third of
-what many small ones do; and nobody looks at a count several times a second.
+what many small ones do; and nobody looks at a count several times a second.  While visitors leave
+the processors no time, counting leaves it to them: clicks are safe in the journals, and what a
+visitor waits for is the redirect.  It goes on in large batches, now and then, until as much waits
+as can be counted in a few seconds afterwards.
 """
 
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from shortener.flag import Flag
 from shortener.segments import READ_BYTES
 
 POLL = 0.2  # seconds between two looks at the journals
+GLANCE = 0.05  # the same when a full batch waits
 FEW = 256 * 1024  # bytes that are counted at the next look
 GATHER = 1.0  # seconds that more than those wait for company; a full batch waits for nothing
+MOST = 128 * 1024 * 1024  # bytes that may wait for processors that have time: some 750,000 clicks
+STAND_BACK = 10.0  # seconds that they do
+BUSY = 0.25  # of one processor: when all together have been idle for less, they have no time
+
+_STAT = Path("/proc/stat")
+_TICKS = os.sysconf("SC_CLK_TCK")  # of a second
 
 
-def rest(stop: Flag, waiting: Callable[[], int]) -> None:
-    """Return when it is time to count again, or to stop; `waiting` says how many bytes wait."""
-    began = time.monotonic()
-    while not stop.wait(POLL) and time.monotonic() - began < GATHER:
-        if not FEW < waiting() < READ_BYTES:
-            return
+def patience(waiting: int, idle: float, most: int = MOST) -> float:
+    """How many seconds clicks may gather when so many bytes of them wait, at most `most` are to,
+    and the processors have been idle so much of the time (1.0 is one of them, all of it)."""
+    if waiting <= FEW or waiting >= most:
+        return 0.0
+    if idle < BUSY:
+        return STAND_BACK
+    return GATHER if waiting < READ_BYTES else 0.0
+
+
+class Pace:
+    """Says when to count; `limit` is in bytes, over all journals of the directory."""
+
+    def __init__(self, limit: int) -> None:
+        self.most = min(MOST, limit // 16)
+        self._since: float | None = None  # when clicks began to gather
+        self._had_time = -GATHER  # when a full batch waited, and the processors had time
+
+    def rest(self, stop: Flag, waiting: Callable[[], int]) -> bool:
+        """Rest for a moment, or until a stop; whether it is time to count again.
+
+        `waiting` says how many bytes wait.
+        """
+        full = waiting() >= READ_BYTES
+        began = time.monotonic()
+        if full and began - self._had_time < GATHER:
+            return True
+        since = self._since = self._since or began
+        idle, there = _idle_within(stop, GLANCE if full else POLL), waiting()
+        now = time.monotonic()
+        if there >= READ_BYTES and idle >= BUSY:
+            self._had_time = now
+        if now - since < patience(there, idle, self.most):
+            return False
+        self._since = None
+        return True
+
+
+def _idle_within(stop: Flag, seconds: float) -> float:
+    """How much the processors are idle in the next seconds; 1.0 is one of them, all the time."""
+    began, before = time.monotonic(), _idle()
+    stop.wait(seconds)
+    return (_idle() - before) / max(time.monotonic() - began, 0.001)
+
+
+def _idle() -> float:
+    """Seconds that the processors have had nothing to do, all together; where nobody says, one had
+    nothing to do all the time."""
+    try:
+        _, _, _, _, idle, waiting, *_ = _STAT.read_text().split(None, 6)
+    except (OSError, ValueError):
+        return time.monotonic()
+    return (int(idle) + int(waiting)) / _TICKS

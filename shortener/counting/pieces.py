@@ -16,7 +16,7 @@ from shortener.journal import Click
 from shortener.segments import Batch
 from shortener.statistics.cells import Cells
 
-MAX_CLICKS = 30_000  # of a piece
+MAX_CLICKS = 60_000  # of a piece
 SITE_BUCKET = keys.bucket(keys.SITE_SUBJECT)
 
 

@@ -1,0 +1,47 @@
+"""The pace of counting: when clicks that wait are counted."""
+
+import pytest
+
+from shortener.counting.pace import BUSY, FEW, GATHER, MOST, STAND_BACK, Pace, patience
+from shortener.flag import Flag
+from shortener.segments import READ_BYTES
+
+IDLE, NO_TIME = BUSY + 0.01, BUSY - 0.01
+
+
+@pytest.mark.parametrize(
+    ("waiting", "idle", "seconds"),
+    [
+        (0, IDLE, 0.0),
+        (0, NO_TIME, 0.0),
+        (FEW, IDLE, 0.0),
+        (FEW, NO_TIME, 0.0),  # a quiet site's clicks, beside whatever takes the machine
+        (FEW + 1, IDLE, GATHER),
+        (FEW + 1, NO_TIME, STAND_BACK),
+        (READ_BYTES - 1, IDLE, GATHER),
+        (READ_BYTES, IDLE, 0.0),
+        (READ_BYTES, NO_TIME, STAND_BACK),
+        (MOST - 1, NO_TIME, STAND_BACK),
+        (MOST, NO_TIME, 0.0),  # more shall not wait
+    ],
+)
+def test_clicks_wait_for_company_and_for_processors_that_have_time(
+    waiting: int, idle: float, seconds: float
+) -> None:
+    """A full batch is counted at once, less gathers for a second, a few clicks do not wait at all;
+    without time on the processors all but a few wait, until very many do."""
+    assert patience(waiting, idle) == seconds
+
+
+def test_a_short_limit_of_the_journals_lets_fewer_clicks_wait() -> None:
+    """What waits is a small part of what the journals may hold: at their limit clicks are lost."""
+    pace, limit = Pace(16 * 1024 * 1024), 1024 * 1024
+    assert patience(limit - 1, NO_TIME, pace.most) == STAND_BACK
+    assert patience(limit, NO_TIME, pace.most) == 0.0
+
+
+def test_a_stop_is_not_waited_for() -> None:
+    """Whoever is stopped rests no longer."""
+    stop = Flag()
+    stop.set()
+    assert Pace(MOST).rest(stop, lambda: 0)
