@@ -16,7 +16,7 @@ from shortener.flag import Flag
 from shortener.segments import READ_BYTES
 
 POLL = 0.2  # seconds between two looks at the journals
-GLANCE = 0.05  # the same when a full batch waits
+GLANCE = 0.05  # of the first when a full batch waits
 FEW = 256 * 1024  # bytes that are counted at the next look
 GATHER = 1.0  # seconds that more than those wait for company; a full batch waits for nothing
 MOST = 128 * 1024 * 1024  # bytes that may wait for processors that have time: some 750,000 clicks
@@ -54,8 +54,9 @@ class Pace:
         began = time.monotonic()
         if full and began - self._had_time < GATHER:
             return True
+        seconds = GLANCE if full and self._since is None else POLL
         since = self._since = self._since or began
-        idle, there = _idle_within(stop, GLANCE if full else POLL), waiting()
+        idle, there = _idle_within(stop, seconds), waiting()
         now = time.monotonic()
         if there >= READ_BYTES and idle >= BUSY:
             self._had_time = now
