@@ -46,7 +46,7 @@ class Pieces:
             end = min(total, done + self._sizes[is_site])
             clicks = batch.clicks[done:end]
             increments = Increments(read.between(done, end), self._cells, buckets)
-            self._sizes[is_site] = _next(len(clicks), increments.largest)
+            self._sizes[is_site] = _next(self._sizes[is_site], len(clicks), increments.largest)
             if increments.largest > MAX_INCREMENTS and len(clicks) > 1:
                 continue
             if end == total:
@@ -69,7 +69,9 @@ class Pieces:
         return self._read[1]
 
 
-def _next(clicks: int, cost: int) -> int:
-    """How many clicks are likely to fit, when so many cost so many increments."""
+def _next(size: int, clicks: int, cost: int) -> int:
+    """How many clicks are likely to fit, when so many cost so many increments; the last time `size`
+    were.  A batch's last piece is smaller: that says nothing against the size."""
     fitting = clicks * MAX_INCREMENTS * 9 // (max(1, cost) * 10)
-    return max(1, min(fitting, 2 * clicks + 100, MAX_CLICKS))
+    likely = max(1, min(fitting, 2 * clicks + 100, MAX_CLICKS))
+    return likely if clicks >= size or cost > MAX_INCREMENTS else max(size, likely)
