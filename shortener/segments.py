@@ -84,8 +84,8 @@ class HeldJournal:
         except (FileNotFoundError, ValueError):
             return 0
 
-    def read(self, offset: int, alive: bool, size: int = 0) -> Batch:
-        """Clicks from `offset` on, at most `READ_BYTES` of one segment, or `size` if that is more.
+    def read(self, offset: int, alive: bool, size: int = READ_BYTES) -> Batch:
+        """Clicks from `offset` on, at most `size` bytes of one segment.
 
         `alive` must have been asked before: a worker may write its last click and die in between.
         """
@@ -94,8 +94,8 @@ class HeldJournal:
         following = self.segments[index + 1 :]
         with segment.path.open("rb") as file:
             file.seek(offset - segment.start)
-            data = file.read(max(size, READ_BYTES))
-        at_end = len(data) < max(size, READ_BYTES)
+            data = file.read(size)
+        at_end = len(data) < size
         is_whole = at_end and (bool(following) or not alive)  # nothing will be added to it
         batch = _parse(data, offset, is_whole)
         if batch.end == offset and not at_end:  # no record in front of so much: damage

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shortener.counting.pace import BUSY, FEW, GATHER, MOST, STAND_BACK, Pace, patience
+from shortener.counting.pace import AT_ONCE, BUSY, FEW, GATHER, MOST, STAND_BACK, Pace, patience
 from shortener.flag import Flag
 from shortener.segments import READ_BYTES
 
@@ -36,8 +36,27 @@ def test_clicks_wait_for_company_and_for_processors_that_have_time(
 def test_a_short_limit_of_the_journals_lets_fewer_clicks_wait() -> None:
     """What waits is a small part of what the journals may hold: at their limit clicks are lost."""
     pace, limit = Pace(16 * 1024 * 1024), 1024 * 1024
-    assert patience(limit - 1, NO_TIME, pace.most) == STAND_BACK
-    assert patience(limit, NO_TIME, pace.most) == 0.0
+    assert patience(limit - 1, NO_TIME, pace.batch, pace.most) == STAND_BACK
+    assert patience(limit, NO_TIME, pace.batch, pace.most) == 0.0
+
+
+def test_what_takes_long_is_counted_in_smaller_batches() -> None:
+    """A batch takes some 1.5 seconds, whatever its clicks cost, as long as that is a few clicks; it
+    grows again by and by, and not because few clicks were quick."""
+    pace = Pace(MOST)
+    pace.took(READ_BYTES, 2 * AT_ONCE)
+    assert pace.batch == READ_BYTES // 2
+    pace.took(READ_BYTES // 4, AT_ONCE)
+    assert pace.batch == READ_BYTES // 4
+    pace.took(READ_BYTES // 8, AT_ONCE / 100)
+    assert pace.batch == READ_BYTES // 4
+    pace.took(READ_BYTES // 4, AT_ONCE / 100)
+    assert pace.batch == READ_BYTES // 2
+    pace.took(READ_BYTES // 2, AT_ONCE / 100)
+    pace.took(READ_BYTES, AT_ONCE / 100)
+    assert pace.batch == READ_BYTES
+    pace.took(READ_BYTES, 1_000 * AT_ONCE)
+    assert pace.batch == FEW
 
 
 def test_a_stop_is_not_waited_for() -> None:

@@ -21,7 +21,7 @@ from shortener.counting.salts import Salts
 from shortener.counting.set_aside import SetAside
 from shortener.counting.tally import Tally, parts_of
 from shortener.flag import Flag
-from shortener.segments import READ_BYTES, Batch, HeldJournal, held_journals
+from shortener.segments import Batch, HeldJournal, held_journals
 from shortener.status import Status, write_status
 
 COMPARE = 1.0  # seconds between two looks at the marks
@@ -86,9 +86,11 @@ class Aggregator:
             if mark.offset < journal.start:
                 self._skip_lost(journal, group, mark)
                 continue
-            batch = journal.read(mark.offset, alive, mark.end - mark.offset)
+            began = time.monotonic()
+            batch = journal.read(mark.offset, alive, max(self._pace.batch, mark.end - mark.offset))
             for buckets in apart(group) if batch.end != mark.offset else ():
                 self._work_off(journal, buckets, mark, batch)
+            self._pace.took(batch.end - mark.offset, time.monotonic() - began)
         return marks != before
 
     def _work_off(self, journal: HeldJournal, buckets: list[str], mark: Mark, batch: Batch) -> None:
@@ -260,7 +262,7 @@ class Aggregator:
         waiting = [self._waiting(journal) for journal in journals]
         behind = any(w > j.segments[-1].size for w, j in zip(waiting, journals, strict=True))
         self.status.lag = sum(waiting)
-        return max(self.status.lag, READ_BYTES if behind else 0)
+        return max(self.status.lag, self._pace.batch if behind else 0)
 
     def _waiting(self, journal: HeldJournal) -> int:
         """Bytes of a journal that are not counted, as far as we know."""

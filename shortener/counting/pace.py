@@ -21,26 +21,30 @@ FEW = 256 * 1024  # bytes that are counted at the next look
 GATHER = 1.0  # seconds that more than those wait for company; a full batch waits for nothing
 MOST = 128 * 1024 * 1024  # bytes that may wait for processors that have time: some 750,000 clicks
 STAND_BACK = 10.0  # seconds that they do
+AT_ONCE = 1.5  # seconds that a batch may take, about: in between nobody looks at the processors
 BUSY = 0.25  # of one processor: when all together have been idle for less, they have no time
 
 _STAT = Path("/proc/stat")
 _TICKS = os.sysconf("SC_CLK_TCK")  # of a second
 
 
-def patience(waiting: int, idle: float, most: int = MOST) -> float:
-    """How many seconds clicks may gather when so many bytes of them wait, at most `most` are to,
-    and the processors have been idle so much of the time (1.0 is one of them, all of it)."""
+def patience(waiting: int, idle: float, batch: int = READ_BYTES, most: int = MOST) -> float:
+    """How many seconds clicks may gather when so many bytes of them wait, `batch` is a full one, at
+    most `most` are to wait, and the processors have been idle so much of the time (1.0 is one of
+    them, all of it)."""
     if waiting <= FEW or waiting >= most:
         return 0.0
     if idle < BUSY:
         return STAND_BACK
-    return GATHER if waiting < READ_BYTES else 0.0
+    return GATHER if waiting < batch else 0.0
 
 
 class Pace:
-    """Says when to count; `limit` is in bytes, over all journals of the directory."""
+    """Says when to count, and how much at once: `batch` is in bytes, of one journal; `limit`, too,
+    over all journals of the directory."""
 
     def __init__(self, limit: int) -> None:
+        self.batch = READ_BYTES
         self.most = min(MOST, limit // 16)
         self._since: float | None = None  # when clicks began to gather
         self._had_time = -GATHER  # when a full batch waited, and the processors had time
@@ -50,7 +54,7 @@ class Pace:
 
         `waiting` says how many bytes wait.
         """
-        full = waiting() >= READ_BYTES
+        full = waiting() >= self.batch
         began = time.monotonic()
         if full and began - self._had_time < GATHER:
             return True
@@ -58,12 +62,19 @@ class Pace:
         since = self._since = self._since or began
         idle, there = _idle_within(stop, seconds), waiting()
         now = time.monotonic()
-        if there >= READ_BYTES and idle >= BUSY:
+        if there >= self.batch and idle >= BUSY:
             self._had_time = now
-        if now - since < patience(there, idle, self.most):
+        if now - since < patience(there, idle, self.batch, self.most):
             return False
         self._since = None
         return True
+
+    def took(self, size: int, seconds: float) -> None:
+        """So many bytes of a journal took so long to count: clicks on links that are all different
+        take five times as long as others."""
+        fitting = round(size * AT_ONCE / max(seconds, 0.001))
+        if size >= self.batch or fitting < self.batch:
+            self.batch = max(FEW, min(fitting, 2 * self.batch, READ_BYTES))
 
 
 def _idle_within(stop: Flag, seconds: float) -> float:
