@@ -52,7 +52,7 @@ def test_what_takes_long_is_counted_in_smaller_batches() -> None:
     assert pace.batch == READ_BYTES // 4
     pace.took(READ_BYTES // 4, AT_ONCE / 100)
     assert pace.batch == READ_BYTES // 2
-    pace.took(READ_BYTES // 2, AT_ONCE / 100)
+    pace.took(READ_BYTES // 2 - 1, AT_ONCE / 100)  # a record more would not have fitted
     pace.took(READ_BYTES, AT_ONCE / 100)
     assert pace.batch == READ_BYTES
     pace.took(READ_BYTES, 1_000 * AT_ONCE)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shortener.flag import Flag
+from shortener.journal import MAX_BODY
 from shortener.segments import READ_BYTES
 
 POLL = 0.2  # seconds between two looks at the journals
@@ -73,7 +74,8 @@ class Pace:
         """So many bytes of a journal took so long to count: clicks on links that are all different
         take five times as long as others."""
         fitting = round(size * AT_ONCE / max(seconds, 0.001))
-        if size >= self.batch or fitting < self.batch:
+        was_full = size > self.batch - MAX_BODY  # the last record may not have fitted
+        if was_full or fitting < self.batch:
             self.batch = max(FEW, min(fitting, 2 * self.batch, READ_BYTES))
 
 
