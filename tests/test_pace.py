@@ -42,21 +42,23 @@ def test_a_short_limit_of_the_journals_lets_fewer_clicks_wait() -> None:
 
 def test_what_takes_long_is_counted_in_smaller_batches() -> None:
     """A batch takes some 1.5 seconds, whatever its clicks cost, as long as that is a few clicks; it
-    grows again by and by, and not because few clicks were quick."""
-    pace = Pace(MOST)
-    pace.took(READ_BYTES, 2 * AT_ONCE)
-    assert pace.batch == READ_BYTES // 2
-    pace.took(READ_BYTES // 4, AT_ONCE)
-    assert pace.batch == READ_BYTES // 4
-    pace.took(READ_BYTES // 8, AT_ONCE / 100)
-    assert pace.batch == READ_BYTES // 4
-    pace.took(READ_BYTES // 4, AT_ONCE / 100)
-    assert pace.batch == READ_BYTES // 2
-    pace.took(READ_BYTES // 2 - 1, AT_ONCE / 100)  # a record more would not have fitted
-    pace.took(READ_BYTES, AT_ONCE / 100)
-    assert pace.batch == READ_BYTES
-    pace.took(READ_BYTES, 1_000 * AT_ONCE)
-    assert pace.batch == FEW
+    grows again by and by.  A batch that is not full and takes no time says nothing."""
+    pace, longer, shorter = Pace(MOST), 2 * AT_ONCE, AT_ONCE / 100
+    sizes = []
+    for size, seconds in (
+        (READ_BYTES, longer),  # halved
+        (READ_BYTES // 4, longer),  # less than full, and too much
+        (READ_BYTES // 16, AT_ONCE / 2),  # less than full
+        (1_000, shorter),
+        (READ_BYTES // 8, shorter),  # full: doubled
+        (READ_BYTES // 4 - 1, shorter),  # full: a record more would not have fitted
+        (READ_BYTES // 2, shorter),
+        (READ_BYTES, shorter),
+        (READ_BYTES, 1_000 * AT_ONCE),
+    ):
+        pace.took(size, seconds)
+        sizes.append(READ_BYTES // pace.batch)
+    assert sizes == [2, 8, 8, 8, 4, 2, 1, 1, READ_BYTES // FEW]
 
 
 def test_a_stop_is_not_waited_for() -> None:

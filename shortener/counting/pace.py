@@ -75,7 +75,7 @@ class Pace:
         take five times as long as others."""
         fitting = round(size * AT_ONCE / max(seconds, 0.001))
         was_full = size > self.batch - MAX_BODY  # the last record may not have fitted
-        if was_full or fitting < self.batch:
+        if was_full or seconds > AT_ONCE:  # few clicks say nothing, they share no steps
             self.batch = max(FEW, min(fitting, 2 * self.batch, READ_BYTES))
 
 
