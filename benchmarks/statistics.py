@@ -202,8 +202,6 @@ def _click(link: Link, at: datetime, **more: Any) -> Click:
         "agent": _agent(0),
         "referrer": "",
         "language": "en",
-        "utm": ("", "", ""),
-        "private": False,
     } | more
     return Click(int(at.timestamp() * 1000), link.number, link.name, link.tags, **given)
 

@@ -1,11 +1,11 @@
 """The click journal: a click is in a file before its redirect is answered.
 
 One worker process, one journal, append only, cut into segments by size.  A segment is named after
-the journal and the offset of its first byte in it.  A record is length, CRC32, body; whoever reads
-stops at the first record that does not check, which is where a crash tore the tail.  The file
-`….owner` is locked (`flock`) while its worker lives, and holds the number of clicks that could not
-be kept.  `write` hands a record to the kernel, so it survives the process; `sync` says when it has
-to survive the machine.
+the journal and the offset of its first byte in it.  A record is length, CRC32, body: clicks that
+were answered together, 16 at most.  Whoever reads stops at the first record that does not check,
+which is where a crash tore the tail.  The file `….owner` is locked (`flock`) while its worker
+lives, and holds the number of clicks that could not be kept.  `write` hands a record to the kernel,
+so it survives the process; `sync` says when it has to survive the machine.
 
 We give up ordering between workers (nothing that is counted depends on it), and, when the disk is
 full or the limit reached, the click: the redirect goes on, and the loss is counted.
@@ -30,6 +30,7 @@ SEGMENT_BYTES = 32 * 1024 * 1024
 SEGMENT_SECONDS = 15 * 60.0  # addresses are in it: on a quiet site, too, a segment has to end
 FRAME = struct.Struct("<II")  # length and CRC32 of the body that follows
 MAX_BODY = 64 * 1024  # bytes of one record; a larger length is damage, not a record
+MAX_CLICKS = 16  # of one record: what damage costs, and what is counted in one step or not at all
 RETRY_AFTER = 1.0  # seconds until a journal that could not be written is tried again
 
 log = logging.getLogger(__name__)
@@ -49,19 +50,23 @@ class Click(msgspec.Struct, array_like=True, frozen=True, gc=False):
     agent: str
     referrer: str
     language: str
-    utm: tuple[str, str, str]  # source, medium, campaign
-    private: bool  # DNT or Sec-GPC
-    used: bool = False  # has taken one of the link's max_clicks
     country: str = ""  # as a trusted proxy says
+    private: bool = False  # DNT or Sec-GPC
+    utm: tuple[str, str, str] = ("", "", "")  # source, medium, campaign
+    used: bool = False  # has taken one of the link's max_clicks
 
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def frame(click: Click) -> bytes:
-    """The bytes of one record."""
-    body = _encode(click)
-    return FRAME.pack(len(body), zlib.crc32(body)) + body
+def frame(clicks: Sequence[Click]) -> bytes:
+    """The bytes of one record, or of as many as are needed."""
+    if len(clicks) <= MAX_CLICKS:
+        body = _encode(clicks)
+        if len(body) <= MAX_BODY or len(clicks) == 1:
+            return FRAME.pack(len(body), zlib.crc32(body)) + body
+    middle = len(clicks) // 2
+    return frame(clicks[:middle]) + frame(clicks[middle:])
 
 
 def segment_name(journal: str, start: int) -> str:
@@ -112,7 +117,7 @@ class Journal:
 
     def append(self, clicks: Sequence[Click]) -> None:
         """Write the clicks down, with one `write`.  Never raises for a full disk: it counts."""
-        data = b"".join(map(frame, clicks))
+        data = frame(clicks)
         with self._lock:
             try:
                 if self._segment < 0 or self._pid != os.getpid():

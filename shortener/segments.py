@@ -19,7 +19,7 @@ from shortener.journal import FRAME, MAX_BODY, Click
 
 READ_BYTES = 8 * 1024 * 1024  # at most so much at a time: about 48,000 clicks, 90 MB in memory
 
-_decode = msgspec.msgpack.Decoder(Click).decode
+_decode = msgspec.msgpack.Decoder(list[Click]).decode
 _unpack, _crc, _HEAD = FRAME.unpack_from, zlib.crc32, FRAME.size
 
 
@@ -41,7 +41,8 @@ class Segment(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Clicks in order with the offset behind each, the offset to go on from, and what was bad."""
+    """Clicks in order with the end of each one's record, the offset to go on from, and what was
+    bad."""
 
     clicks: list[Click]
     ends: list[int]
@@ -187,9 +188,10 @@ def _parse(data: bytes, offset: int, is_whole: bool) -> Batch:
             end = begin + length
             if end <= size and _crc(body := data[begin:end]) == checksum and 0 < length <= MAX_BODY:
                 try:
-                    clicks.append(_decode(body))
-                    ends.append(offset + end)
-                except msgspec.MsgspecError:  # whole, but not a click: step over it
+                    found = _decode(body)
+                    clicks += found
+                    ends += [offset + end] * len(found)
+                except msgspec.MsgspecError:  # whole, but no clicks: step over it
                     damaged.append(data[at:end])
                 at = end
                 continue

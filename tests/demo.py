@@ -123,9 +123,8 @@ def fill(server: Server, clicks: int = 3_000, days: int = 70) -> list[str]:
                     agent,
                     referrer,
                     language,
-                    utm,
-                    private=False,
-                    country=country,
+                    country,
+                    utm=utm,
                 )
             ]
         )

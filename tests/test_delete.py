@@ -37,7 +37,7 @@ def kept_of(store: redis.Redis, code: str, number: int) -> set[str]:
 
 
 def click_at(at: int, number: int, code: str) -> Click:
-    return Click(at, number, code, (), "192.0.2.1", BROWSER, "", "", ("", "", ""), False)
+    return Click(at, number, code, (), "192.0.2.1", BROWSER, "", "")
 
 
 @pytest.mark.parametrize("fields", [{}, {"code": "deleted"}, {"code": "محذوف"}], ids=str)

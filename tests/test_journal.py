@@ -4,12 +4,15 @@ import os
 import resource
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shortener import journal as journals
 from shortener.journal import Click, Journal, frame
@@ -22,9 +25,8 @@ MEGABYTE = 1 << 20
 
 
 def clicks_of(count: int, code: str = "code") -> list[Click]:
-    none = ("", "", "")
     return [
-        Click(1_795_000_000_000 + n, 1 + n, code, (), "192.0.2.1", "agent", "", "", none, False)
+        Click(1_795_000_000_000 + n, 1 + n, code, (), "192.0.2.1", "agent", "", "")
         for n in range(count)
     ]
 
@@ -39,10 +41,11 @@ def read_all(held: HeldJournal, alive: bool) -> tuple[list[Click], int]:
     return clicks, damaged
 
 
-def written(directory: Path, clicks: list[Click]) -> Path:
-    """The one segment of a journal, whose worker is gone, with these clicks."""
+def written(directory: Path, clicks: list[Click], together: int = 1) -> Path:
+    """The one segment of a journal, whose worker is gone, with these clicks, so many together."""
     journal = Journal(directory, "host", "never", MEGABYTE << 10)
-    journal.append(clicks)
+    for first in range(0, len(clicks), together):
+        journal.append(clicks[first : first + together])
     journal.close()
     (segment,) = directory.glob("*.clicks")
     return segment
@@ -87,11 +90,12 @@ def test_a_torn_end_costs_nothing_in_front_of_it(
     """Cut anywhere and followed by anything, whole records in front of the cut are read."""
     directory = tmp_path_factory.mktemp("journal")
     clicks = clicks_of(20)
-    segment = written(directory, clicks)
+    segment = written(directory, clicks, together=2)
     data = segment.read_bytes()[:cut]
-    ends = [len(b"".join(map(frame, clicks[: n + 1]))) for n in range(20)]
-    whole = sum(end <= cut for end in ends)
-    rest = len(data) - (ends[whole - 1] if whole else 0)
+    records = [frame(clicks[n : n + 2]) for n in range(0, 20, 2)]
+    ends = [len(b"".join(records[: n + 1])) for n in range(10)]
+    whole = 2 * sum(end <= cut for end in ends)
+    rest = len(data) - (ends[whole // 2 - 1] if whole else 0)
     segment.write_bytes(data + garbage)
     found, damaged = read_all(held(directory), alive=False)
     assert found[:whole] == clicks[:whole]
@@ -111,14 +115,31 @@ def test_a_tail_of_zeros_is_no_record(tmp_path: Path) -> None:
 def test_damage_in_the_middle_costs_one_record(tmp_path: Path) -> None:
     """One flipped bit: the records behind the damaged one are found again."""
     clicks = clicks_of(100)
-    segment = written(tmp_path, clicks)
+    segment = written(tmp_path, clicks, together=10)
     data = bytearray(segment.read_bytes())
-    at = len(b"".join(map(frame, clicks[:40]))) + 20
+    at = len(b"".join(frame(clicks[n : n + 10]) for n in range(0, 40, 10))) + 20
     data[at] ^= 1
     segment.write_bytes(data)
     found, damaged = read_all(held(tmp_path), alive=False)
-    assert found == clicks[:40] + clicks[41:]
-    assert damaged == len(frame(clicks[40]))
+    assert found == clicks[:40] + clicks[50:]
+    assert damaged == len(frame(clicks[40:50]))
+
+
+@pytest.mark.parametrize("agent", ["short", "ü" * 4_000])
+def test_clicks_that_come_together_are_written_in_bounded_records(
+    tmp_path: Path, agent: str
+) -> None:
+    """However many come at once, and however long: a record has 16 of them at most, and no more
+    bytes than a reader takes for a record."""
+    clicks = [replace(click, agent=agent) for click in clicks_of(100)]
+    segment = written(tmp_path, clicks, together=100)
+    batch = held(tmp_path).read(0, alive=False)
+    assert (batch.clicks, batch.damaged) == (clicks, b"")
+    records = Counter(batch.ends)
+    assert max(records.values()) <= 16
+    lengths = [end - begin for begin, end in pairwise([0, *sorted(records)])]
+    assert max(lengths) <= journals.FRAME.size + journals.MAX_BODY
+    assert segment.stat().st_size == batch.end
 
 
 def test_a_torn_end_of_a_living_journal_is_not_yet(tmp_path: Path) -> None:
@@ -127,7 +148,7 @@ def test_a_torn_end_of_a_living_journal_is_not_yet(tmp_path: Path) -> None:
     first, second = clicks_of(2)
     journal.append([first])
     (segment,) = tmp_path.glob("*.clicks")
-    data = frame(second)
+    data = frame([second])
     with segment.open("ab") as file:
         file.write(data[:10])
     found = held(tmp_path)

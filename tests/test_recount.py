@@ -178,9 +178,9 @@ def visit(chance: random.Random, at: datetime, link: Any) -> tuple[Click, Seen]:
     """A made-up visit: what the journal has, and what a list has."""
     subjects = {"orphans"} if link is None else {"site", link.code, *link.tags}
     number, name, tags = (0, "", ()) if link is None else (link.number, link.name, link.tags)
-    ms, none = round(at.timestamp() * 1000), ("", "", "")
+    ms = round(at.timestamp() * 1000)
     if chance.random() < 0.1:
-        click = Click(ms, number, name, tags, "", "", "", "", none, True)
+        click = Click(ms, number, name, tags, "", "", "", "", private=True)
         return click, Seen(
             at, frozenset(subjects), False, None, dict.fromkeys(DIMENSIONS, "unknown")
         )
@@ -192,8 +192,7 @@ def visit(chance: random.Random, at: datetime, link: Any) -> tuple[Click, Seen]:
     country, place = chance.choice(COUNTRIES)
     utm = chance.choice(UTMS)
     click = Click(
-        *(ms, number, name, tags, address, agent, referrer, language, utm, False),
-        country=country,
+        ms, number, name, tags, address, agent, referrer, language, country=country, utm=utm
     )
     values = [place, host, *read, spoken, *(value or "none" for value in utm)]
     labels = {} if is_bot else dict(zip(DIMENSIONS, values, strict=True))

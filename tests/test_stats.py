@@ -114,12 +114,8 @@ def write_clicks(server: Server, clicks: dict[str, list[datetime]]) -> None:
         record = store.get(keys.link(code))
         assert isinstance(record, bytes)
         number = decode(record).number
-        none = ("", "", "")
         journal.append(
-            [
-                Click(ms(at), number, code, (), "192.0.2.1", BROWSER, "", "", none, False)
-                for at in sorted(times)
-            ]
+            [Click(ms(at), number, code, (), "192.0.2.1", BROWSER, "", "") for at in sorted(times)]
         )
     journal.close()
     store.close()

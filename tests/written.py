@@ -9,8 +9,6 @@ from shortener.journal import Click, Journal
 from shortener.links.link import Link, decode
 from tests.harness import BROWSER, Server
 
-NONE = ("", "", "")
-
 
 def stored(server: Server, code: str) -> Link:
     """A link as the store has it."""
@@ -24,7 +22,7 @@ def stored(server: Server, code: str) -> Link:
 
 def click(at: int, link: Link, address: str = "192.0.2.1", **more: object) -> Click:
     """A person's click at `at`, in milliseconds since 1970."""
-    given = {"agent": BROWSER, "referrer": "", "language": "", "utm": NONE, "private": False} | more
+    given = {"agent": BROWSER, "referrer": "", "language": ""} | more
     return Click(at, link.number, link.name, link.tags, address, **given)  # type: ignore[arg-type]
 
 
@@ -32,8 +30,7 @@ def write(server: Server, clicks: Iterable[Click]) -> None:
     """Into a journal beside those of the workers."""
     host = (server.data_dir / "host").read_text().strip()
     journal = Journal(server.data_dir / "journal", host, "never", 1 << 30)
-    for one in clicks:
-        journal.append([one])
+    journal.append(list(clicks))
     journal.close()
 
 

@@ -5,7 +5,8 @@ the site has most to do, as every click counts there: it goes in pieces of its o
 and the others in larger ones, where clicks on one link share their steps.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from shortener import keys
 from shortener.counting.columns import Columns, Reader
@@ -43,11 +44,12 @@ class Pieces:
         read, done, total = self._of(batch), 0, len(batch.clicks)
         is_site = SITE_BUCKET in buckets
         while True:
-            end = min(total, done + self._sizes[is_site])
+            end = _between_records(batch.ends, done, min(total, done + self._sizes[is_site]))
             clicks = batch.clicks[done:end]
             increments = Increments(read.between(done, end), self._cells, buckets)
             self._sizes[is_site] = _next(self._sizes[is_site], len(clicks), increments.largest)
-            if increments.largest > MAX_INCREMENTS and len(clicks) > 1:
+            is_one = batch.ends[done] == batch.ends[end - 1] if clicks else True
+            if increments.largest > MAX_INCREMENTS and not is_one:
                 continue
             if end == total:
                 yield batch._replace(clicks=clicks, ends=batch.ends[done:]), increments
@@ -67,6 +69,15 @@ class Pieces:
         if self._read is None or self._read[0] is not batch.clicks:
             self._read = batch.clicks, self._reader.read(batch.clicks)
         return self._read[1]
+
+
+def _between_records(ends: Sequence[int], first: int, place: int) -> int:
+    """Where clicks may be cut that begin at `first`: at `place`, or where the record in which that
+    lies begins; where it ends, when it is the first."""
+    if place in (first, len(ends)) or ends[place - 1] != ends[place]:
+        return place
+    begin = bisect_left(ends, ends[place], first, place)
+    return begin if begin > first else bisect_right(ends, ends[place], place)
 
 
 def _next(size: int, clicks: int, cost: int) -> int:

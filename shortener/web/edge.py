@@ -38,6 +38,7 @@ from shortener.web.visitor import (
     Said,
     address,
     click,
+    counted,
     host,
     is_counted,
     read_headers,
@@ -120,7 +121,7 @@ class Edge:
         if link is None or not redirect.counted or said is None:
             return redirect, None
         who = address(headers, peer, self.trusted_proxies)
-        return redirect, click(link, at, said, query, who)
+        return redirect, click(counted(link), at, said, query, who)
 
     def visit_in(self, found: Found, scope: Scope) -> tuple[Redirect, Click | None]:
         """The same for a request."""

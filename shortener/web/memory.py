@@ -6,20 +6,22 @@ Whether what is remembered is right, `web/records.py` knows.
 from collections import OrderedDict
 
 from shortener.links.link import Link
+from shortener.web.visitor import counted
 
 OVERHEAD = 700  # bytes that a remembered link takes beside three copies of its record (measured)
 
 
 class Remembered:
-    """A link as it was read.  `answer` is for whoever can answer it without further thought."""
+    """A link as it was read.  `answer` is for whoever can answer it without further thought, and
+    `counted` what clicks say of it."""
 
-    __slots__ = ("answer", "link", "read_at", "record", "term")
+    __slots__ = ("answer", "counted", "link", "read_at", "record", "term")
 
     def __init__(
         self, record: bytes, link: Link, answer: bytes | None, read_at: float, term: int
     ) -> None:
         self.record, self.link, self.answer = record, link, answer
-        self.read_at, self.term = read_at, term
+        self.read_at, self.term, self.counted = read_at, term, counted(link)
 
     @property
     def size(self) -> int:

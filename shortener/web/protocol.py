@@ -175,7 +175,7 @@ class RedirectProtocol(Connection):
             who = address(headers, self._peer, self._edge.trusted_proxies)
             if not self._edge.trusted_proxies:
                 self._address = who
-        return click(known.link, time_ns() // 1_000_000, said, query, who)
+        return click(known.counted, time_ns() // 1_000_000, said, query, who)
 
     def _request(self, method: bytes, path: bytes, headers: Headers) -> Request | None:
         """What the access log wants to know; None when there is no log."""

@@ -26,7 +26,7 @@ from shortener.links.repository import Links
 from shortener.web.headers import FOR_REDIRECTS, POLICY
 from shortener.web.lookup import Lookup
 from shortener.web.passwords import Passwords
-from shortener.web.visitor import Headers, address, click, is_ahead, is_counted, said
+from shortener.web.visitor import Headers, address, click, counted, is_ahead, is_counted, said
 
 MAX_ORPHANS = 100  # visits to unknown codes counted a second
 
@@ -103,7 +103,7 @@ def blueprint(
 
     def _note(link: Link | None, at: int, headers: Headers, used: bool = False) -> None:
         who = address({}, request.remote_addr or "", 0)  # the visitor's by now
-        visit = click(link, at, said(headers, country_header), request.query_string, who)
+        visit = click(counted(link), at, said(headers, country_header), request.query_string, who)
         journal.append([msgspec.structs.replace(visit, used=used) if used else visit])
 
     return views

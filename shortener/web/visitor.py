@@ -68,6 +68,15 @@ def is_local(address: str) -> bool:
         return False
 
 
+Counted = tuple[int, str, tuple[str, ...]]  # number, name and tags of a link, as in its clicks
+UNKNOWN: Counted = (0, "", ())  # of a visit to an unknown code
+
+
+def counted(link: Link | None) -> Counted:
+    """What clicks say of a link; no link is an unknown code."""
+    return UNKNOWN if link is None else (link.number, link.name, link.tags)
+
+
 class Said(NamedTuple):
     """What headers say about a visitor; all empty for one who asks not to be tracked."""
 
@@ -94,29 +103,15 @@ def said(headers: Headers, country_header: bytes = b"") -> Said:
     )
 
 
-def click(link: Link | None, at: int, said: Said, query: bytes, address: str) -> Click:
-    """The click of a visitor who was sent to `link` at `at` (milliseconds since 1970) and came from
-    an address in its shortest spelling.  No link makes the visit to an unknown code.
-    """
-    number, name, tags = (0, "", ()) if link is None else (link.number, link.name, link.tags)
+def click(where: Counted, at: int, said: Said, query: bytes, address: str) -> Click:
+    """The click of a visitor who was sent somewhere at `at` (milliseconds since 1970) and came from
+    an address in its shortest spelling."""
+    number, name, tags = where
     agent, referrer, language, country, is_private = said
     if is_private:
-        return Click(at, number, name, tags, "", "", "", "", _NONE, True)
-    utm = _campaign(query) if b"utm_" in query else _NONE
-    return Click(
-        at,
-        number,
-        name,
-        tags,
-        address,
-        agent,
-        referrer,
-        language,
-        utm,
-        False,
-        False,
-        country,
-    )
+        return Click(at, number, name, tags, "", "", "", "", "", True)
+    utm = _campaign(query) if query and b"utm_" in query else _NONE
+    return Click(at, number, name, tags, address, agent, referrer, language, country, False, utm)
 
 
 def address(headers: Headers, peer: str, trusted_proxies: int) -> str:
