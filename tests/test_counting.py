@@ -6,18 +6,21 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from redis import exceptions
 
 from shortener import connections, keys
 from shortener.config import Settings
-from shortener.counting import tally, wiring
+from shortener.counting import pieces, tally, wiring
 from shortener.counting.aggregator import Aggregator
 from shortener.counting.applying import SCRIPT
 from shortener.counting.pieces import SITE_BUCKET
-from shortener.counting.tally import Tally
+from shortener.counting.tally import Applied, Tally
 from tests.harness import Cutting, Load, Server, descendants, eventually, private_redis
+from tests.written import click, stored, write
 
 NewServer = Callable[..., Server]
 
@@ -213,6 +216,36 @@ def test_a_stretch_that_was_begun_is_finished_by_whoever_comes(
         redis.stop()
 
 
+def test_clicks_of_one_record_are_counted_in_one_step(
+    new_server: NewServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Aggregators that are gone after one script each: whatever is too much for a script is cut
+    between records, so those who come next begin at one."""
+    redis = private_redis(tmp_path / "r")
+    apply = Tally.apply
+
+    def apply_once(tally: Tally, *given: Any) -> Applied:
+        if vars(tally).setdefault("applied", 0):
+            raise exceptions.ConnectionError("gone")
+        vars(tally)["applied"] = 1
+        return apply(tally, *given)
+
+    try:
+        server = new_server("--without-aggregator", REDIS_URL=redis.url)
+        (code,) = start_with_links(server, 1)
+        link, now = stored(server, code), time.time_ns() // 1_000_000
+        write(server, [click(now, link, referrer=f"https://{n}.example/") for n in range(100)])
+        monkeypatch.setattr(pieces, "MAX_INCREMENTS", 100)
+        monkeypatch.setattr(Tally, "apply", apply_once)
+        scripts = 0
+        while work_off_as_far_as_it_goes(own_aggregator(server, redis.url)):
+            scripts += 1
+        assert scripts > 10
+        assert (server.clicks(code), server.site_clicks()) == (100, 100)
+    finally:
+        redis.stop()
+
+
 def test_clicks_that_a_script_fails_on_are_set_aside(new_server: NewServer) -> None:
     """Somebody has put another type where an index was: after a second try its bucket's clicks are
     kept in a file, those alone, and everything else is counted, also what comes later."""
@@ -387,3 +420,12 @@ def own_aggregator(server: Server, url: str) -> Aggregator:
 def work_off(aggregator: Aggregator) -> None:
     while aggregator.step():
         pass
+
+
+def work_off_as_far_as_it_goes(aggregator: Aggregator) -> bool:
+    """Whether that was not to the end."""
+    try:
+        work_off(aggregator)
+    except connections.StoreError:
+        return True
+    return False
