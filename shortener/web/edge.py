@@ -94,9 +94,9 @@ class Edge:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
-    def known(self, path: bytes) -> Remembered | None:
-        """The link at a path, in its usual spelling, when it can be had without waiting."""
-        return self.records.known(path[1:].decode("ascii")) if self._domains.only else None
+    def known(self, code: str) -> Remembered | None:
+        """The link with a code, in its usual spelling, when it can be had without waiting."""
+        return self.records.known(code) if self._domains.only else None
 
     def name_at(self, path: bytes, headers: Headers) -> str | None:
         """The name of the link at a path; None when that is for Flask alone."""

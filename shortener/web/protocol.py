@@ -61,7 +61,7 @@ class RedirectProtocol(Connection):
             head = self._edge.familiar.get(behind)
             if head is None:
                 self._passing = PASSED
-            elif self._answer_familiar(data[4:end], head):
+            elif self._answer_familiar(data[5:end], head):
                 return
             self._strange = behind
         super().data_received(data)
@@ -74,16 +74,21 @@ class RedirectProtocol(Connection):
             return False
         return self.cycle is None or self.cycle.response_complete
 
-    def _answer_familiar(self, path: bytes, head: Head) -> bool:
+    def _answer_familiar(self, code: bytes, head: Head) -> bool:
         """As `_answer_at_once`, for a `GET` that the parser, which is between two requests, never
-        sees.  What is no path of ASCII it shall refuse."""
-        found = self._find(path, head.headers) if path.isascii() else None
+        sees.  What is not of ASCII it shall refuse."""
+        if not code.isascii():
+            return False
+        text = code.decode("ascii")
+        found: Any = self._edge.records.known(text)  # there is one domain
+        if found is None or found.answer is None:
+            found = self._find_otherwise(text, b"/" + code, head.headers)
         if isinstance(found, Remembered):
             self._answer_known(found, self._click(found, head.headers, head.said, b""))
         elif found is not None:
             listed, headers, said = head
-            sought = Sought(b"GET", "1.1", True, path, listed, headers, said, perf_counter_ns())
-            self._look_up(found, sought)
+            began, path = perf_counter_ns(), b"/" + code
+            self._look_up(found, Sought(b"GET", "1.1", True, path, listed, headers, said, began))
         else:
             return False
         self._is_new = False
@@ -115,13 +120,19 @@ class RedirectProtocol(Connection):
     def _find(self, path: bytes, headers: Headers) -> Remembered | str | None:
         """The link at a path when it is known and leads everyone to the same place; else its name,
         to be looked up.  None when the path is for Flask alone."""
-        found = self._edge.known(path)
+        code = path[1:].decode("ascii")
+        found = self._edge.known(code)
         if found is None or found.answer is None:
-            name = self._edge.name_at(path, headers)
-            found = None if name is None else self._edge.records.known(name)
-            if found is None or found.answer is None:
-                return name
+            return self._find_otherwise(code, path, headers)
         return found
+
+    def _find_otherwise(self, code: str, path: bytes, headers: Headers) -> Remembered | str | None:
+        """The same when there is nothing under the code as it is spelled in the path."""
+        name = self._edge.name_at(path, headers)
+        if name is None or name == code:
+            return name
+        found = self._edge.records.known(name)
+        return name if found is None or found.answer is None else found
 
     def _answer_known(
         self,
