@@ -14,7 +14,7 @@ from shortener.segments import held_journals
 from shortener.status import is_alive, read_status
 
 MIN_FREE = 256 * 1024 * 1024  # bytes on the disk of the data directory
-MAX_LAG = 256 * 1024 * 1024  # bytes of journals not applied; twice what may wait for processors
+MAX_LAG = 192 * 1024 * 1024  # bytes of journals not applied; twice what may wait for processors
 MAX_FULL = 0.8  # of JOURNAL_LIMIT
 MIN_SEEN = 20  # requests before anything is said about proxies
 
