@@ -7,7 +7,7 @@ from pathlib import Path
 
 WIDTH, HEIGHT, GAP = 380, 260, 64  # of a panel, and around it, in pixels
 LEAST = 1e-3  # what has no logarithm is drawn as this
-COLOURS = ("#0b6e4f", "#8a8a8a", "#b3541e", "#4a5fc1")
+COLOURS = ("#0b6e4f", "#8a8a8a", "#b3541e", "#4a5fc1", "#8b2f7a")
 
 Medians = Mapping[str, Mapping[int, Mapping[str, float]]]
 
