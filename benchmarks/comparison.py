@@ -208,17 +208,22 @@ def follow(
     before: int,
     allowed: int,
 ) -> Result:
-    """A load, its price, and the books after it; `before` clicks were counted already."""
+    """A load, its price, and the books after it; `before` clicks were counted already.
+
+    The price is all that the answers cost, also what is counted after the load.
+    """
     pids = contender.pids
     had = processes.seconds(pids)
     outcome = load.follow(codes, seconds, seed)
+    ended, wanted = time.monotonic(), before + outcome.answers
+    while contender.counts and contender.clicks(codes) < wanted:
+        if time.monotonic() - ended > COUNTING_PATIENCE:
+            break
+        time.sleep(0.2)
+    late = time.monotonic() - ended
     took = (processes.seconds(pids) - had) * 1e6 / max(1, outcome.answers)
     if not contender.counts:
         return Result(outcome, None, took)
-    ended, wanted = time.monotonic(), before + outcome.answers
-    while contender.clicks(codes) < wanted and time.monotonic() - ended < COUNTING_PATIENCE:
-        time.sleep(0.02)
-    late = time.monotonic() - ended
     counted = settle(contender, codes, wanted) - before
     return Result(outcome, Books(outcome.answers, counted, allowed, late), took)
 
