@@ -1,7 +1,10 @@
 """The pace of counting: when clicks that wait are counted."""
 
+import time
+
 import pytest
 
+from shortener.counting import pace as module
 from shortener.counting.pace import AT_ONCE, BUSY, FEW, GATHER, MOST, STAND_BACK, Pace, patience
 from shortener.flag import Flag
 from shortener.segments import READ_BYTES
@@ -59,6 +62,22 @@ def test_what_takes_long_is_counted_in_smaller_batches() -> None:
         pace.took(size, seconds)
         sizes.append(READ_BYTES // pace.batch)
     assert sizes == [2, 8, 8, 8, 4, 2, 1, 1, READ_BYTES // FEW]
+
+
+def test_whether_it_is_time_is_asked_of_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full batch is counted when they are idle, and as long as they were a moment ago; it waits
+    when they are not, but for as much as shall not wait."""
+    pace, stop = Pace(16 * MOST), Flag()
+    monkeypatch.setattr(module, "_idle", lambda: 0.0)
+    assert not pace.rest(stop, lambda: READ_BYTES)
+    assert not pace.rest(stop, lambda: READ_BYTES)
+    assert pace.rest(stop, lambda: MOST)
+    assert pace.rest(stop, lambda: FEW)
+    monkeypatch.setattr(module, "_idle", time.monotonic)
+    assert not pace.rest(stop, lambda: READ_BYTES - 1)
+    assert pace.rest(stop, lambda: READ_BYTES)
+    monkeypatch.setattr(module, "_idle", lambda: 0.0)
+    assert pace.rest(stop, lambda: READ_BYTES)
 
 
 def test_a_stop_is_not_waited_for() -> None:

@@ -60,7 +60,7 @@ class Aggregator:
 
     def step(self) -> bool:
         """Apply a stretch of every journal; whether there may be more."""
-        progress, lag = False, 0
+        progress = False
         for journal in self._journals:
             if not journal.segments:
                 continue
@@ -69,10 +69,9 @@ class Aggregator:
                 self._marks[journal.name] = self._tally.register(journal.name)
             try:
                 progress |= self._catch_up(journal, alive)
-                lag += self._waiting(journal)
             except OSError as error:  # a journal that cannot be read holds no other one up
                 log.error("cannot read %s: %s", journal.name, error)  # noqa: TRY400 - one line
-        self.status.lag = lag
+        self._look()
         return progress
 
     def _catch_up(self, journal: HeldJournal, alive: bool) -> bool:
