@@ -63,7 +63,7 @@ def make(settings: Settings, url: str, first: int, count: int) -> list[str]:
     """Make `count` links, to the destinations from `first` on; answers their codes."""
     client = connections.sync(url, connections.BATCH_TIMEOUT)
     codes = Codes(site.settle(client, settings).salt, settings.code_length, settings.code_alphabet)
-    mint = Mint(client, Links(client), lambda: codes, settings.code_length)
+    mint = Mint(client, Links(client), lambda: codes)
     numbers = range(first, first + count)
     urls = [
         targets.check(destination(number), (settings.domain,), settings.block_private)

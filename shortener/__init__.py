@@ -10,7 +10,7 @@ row 1  config       settings, parsed and checked once     errors     what can go
        flag         raised by a signal                    decoders   of JSON, one thread at a time
 row 2  keys         every Redis key, in one table         codes      number -> code; alias rules
        targets      where a link may point                tracked    a client that hears of changes
-       connections  Redis clients from one URL
+       connections  Redis clients from one URL            pipes      one for an event loop
 
 row 3  statistics/  what a click is counted as, where, and how that is asked about
        visits       a click -> its labels; DIMENSIONS     cells      where clicks are kept, how long
@@ -23,8 +23,9 @@ row 3  statistics/  what a click is counted as, where, and how that is asked abo
 row 4  links/       what people make
        link         what a link is                        redirects  the decision, pure
        repository   find, change, delete                  mint       new links
-       press        writes them, where names are free     claims     requests sent again
-       existing     links equal to a wish                 url_index  which links lead to a URL
+       express      the same, many requests' together     press      writes them where they may be
+       claims       requests sent again                   existing   links equal to a wish
+       url_index    which links lead to a URL
        catalogue    lists and search                      filters    what is asked of them
        tags         tags of links                         transfer   export and import
 row 4  counting/    from journals into cells, exactly once
@@ -50,8 +51,9 @@ row 7  embedded     the private Redis                     aggregate  the countin
 Follow one redirect: `web/edge.py` reads the request, `web/records.py` remembers links and reads the
 others together, `links/link.py` knows the record, `links/redirects.py` decides, `journal.py` writes
 the click down; then the answer goes out.  `web/protocol.py` does the same for most requests with
-less ado.  Everything else goes through `web/bridge.py` and `web/office.py` to the process of
-`office.py`, whose threads (`web/clerks.py`) run the Flask application of `app.py`.
+less ado.  A plain new link is made by `web/orders.py` and `links/express.py`.  Everything else goes
+through `web/bridge.py` and `web/office.py` to the process of `office.py`, whose threads
+(`web/clerks.py`) run the Flask application of `app.py`.
 """
 
 __version__ = "0.1.0"

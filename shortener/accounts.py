@@ -65,12 +65,39 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True):
 _decode = msgspec.json.Decoder(Account).decode
 
 
+def living(record: bytes | None, now: int) -> Account | None:
+    """The account in a stored record; None when there is none, or it has expired."""
+    account = None if record is None else _decode(record)
+    return account if account is not None and account.lives_at(now) else None
+
+
+class Uses:
+    """When this process has written down the last use of each key, by the key's SHA-256."""
+
+    def __init__(self) -> None:
+        self._at: OrderedDict[str, int] = OrderedDict()
+
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._at
+
+    def is_due(self, digest: str, now: int) -> bool:
+        """Whether a use is to be written down now; then it counts as written."""
+        noted = self._at.get(digest)
+        if noted is not None and abs(now - noted) < USE_PAUSE:
+            return False
+        self._at[digest] = now
+        self._at.move_to_end(digest)
+        if len(self._at) > MAX_RECENT:
+            self._at.popitem(last=False)
+        return True
+
+
 class Accounts:
     """The keys of a site.  `admin_key` is `SHORTENER_ADMIN_KEY`."""
 
     def __init__(self, store: redis.Redis, admin_key: str = "") -> None:
         self._store, self._admin_key = store, admin_key.encode()
-        self._used: OrderedDict[str, int] = OrderedDict()  # by hash, when its use was written
+        self._uses = Uses()
 
     def authenticate(self, key: str, now: int) -> Account:
         """The account of a key.  Raises `Unauthorized`, in the same words for unknown and expired.
@@ -85,17 +112,17 @@ class Accounts:
 
     def known_as(self, digest: str, now: int) -> Account:
         """The account of the key with this SHA-256.  Raises `Unauthorized`."""
-        record = cast("bytes | None", self._store.hget(keys.KEYS, digest))
-        if record is not None:
-            account = _decode(record)
-            if account.lives_at(now):
-                self._note_use(digest, now)
-                return account
-        raise Unauthorized(UNKNOWN)
+        account = living(cast("bytes | None", self._store.hget(keys.KEYS, digest)), now)
+        if account is None:
+            raise Unauthorized(UNKNOWN)
+        if self._uses.is_due(digest, now):  # never at the cost of the call
+            with contextlib.suppress(redis.RedisError):
+                self._store.hset(keys.KEY_USES, digest, now)
+        return account
 
     def knows(self, key: str) -> bool:
         """Whether this process has let the key in lately; asks nobody."""
-        return fingerprint(key) in self._used
+        return fingerprint(key) in self._uses
 
     def _may_be_one(self, key: str) -> bool:
         """Whether to ask the store: not for what bears our prefix and was not made by us."""
@@ -104,18 +131,6 @@ class Accounts:
         if not key.startswith(PREFIX) or _has_checksum(key):
             return True
         return hmac.compare_digest(_bytes(key), self._admin_key)
-
-    def _note_use(self, digest: str, now: int) -> None:
-        """Write the last use down, unless that was done lately; never at the cost of the call."""
-        noted = self._used.get(digest)
-        if noted is not None and abs(now - noted) < USE_PAUSE:
-            return
-        self._used[digest] = now
-        self._used.move_to_end(digest)
-        if len(self._used) > MAX_RECENT:
-            self._used.popitem(last=False)
-        with contextlib.suppress(redis.RedisError):
-            self._store.hset(keys.KEY_USES, digest, now)
 
     def create(
         self, name: str, scopes: Iterable[str], expires: int | None, now: int

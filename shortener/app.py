@@ -4,7 +4,6 @@ It serves the whole product under any WSGI host: `gunicorn 'shortener.app:create
 the event loop in front of it (`front.py`).
 """
 
-import functools
 from collections.abc import Callable
 
 import redis
@@ -12,7 +11,6 @@ from flask import Flask
 
 from shortener import connections, kit, site
 from shortener.accounts import Accounts
-from shortener.codes import Codes
 from shortener.config import Settings
 from shortener.health import Health
 from shortener.journal import Journal
@@ -106,7 +104,7 @@ def _parts(
     """What the API is made of."""
     links, cells = Links(store), Cells.of(settings)
     stats, catalogue = Stats(store, cells), Catalogue(store, links)
-    mint = Mint(store, links, _codes(settled, settings), settings.code_length)
+    mint = Mint(store, links, kit.codes(settled, settings))
     tags = Tags(store, links, stats)
     transfer = Transfer(links, catalogue, mint, tags, Portions(store), lambda: site.identity(store))
     accounts = Accounts(store, settings.admin_key)
@@ -127,25 +125,11 @@ def _parts(
 
 
 def _settled(store: redis.Redis, settings: Settings) -> Callable[[], site.Site]:
-    """Asks the store what is fixed, as soon as it can tell, and once."""
-
-    @functools.cache
-    def settled() -> site.Site:
-        return site.settle(store, settings)
-
+    """What is fixed, asked for once now, and when the store is away again at need."""
+    settled = kit.settled(store, settings)
     try:
         settled()
     except connections.StoreError as error:
         if not connections.is_away(error):
             raise
     return settled
-
-
-def _codes(settled: Callable[[], site.Site], settings: Settings) -> Callable[[], Codes]:
-    """Makes the codes when they are first needed."""
-
-    @functools.cache
-    def codes() -> Codes:
-        return Codes(settled().salt, settings.code_length, settings.code_alphabet)
-
-    return codes

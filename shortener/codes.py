@@ -32,6 +32,15 @@ class Codes:
         self._length = length
         self._base = _base(Hashids(salt=salt, alphabet=alphabet))
 
+    def make(self, number: int, length: int = 0, nonce: bytes = b"") -> str:
+        """A code for a link's number, of at least `length` characters; long ones are drawn."""
+        length = max(length, self._length)
+        return (
+            self.encode(number, length)
+            if length < RANDOM_FROM
+            else self.draw(length, number, nonce)
+        )
+
     def encode(self, number: int, length: int = 0) -> str:
         """The code of a link's number (1 or more), of at least `length` characters.
 

@@ -1,7 +1,15 @@
-"""What each process that answers has for itself: a journal, a meter, the names of our domains."""
+"""What each process that answers has for itself: a journal, a meter, the names of our domains, and
+what makes codes.
+"""
 
-from shortener import data_dir, gauges, targets
+import functools
+from collections.abc import Callable
+
+import redis
+
+from shortener import data_dir, gauges, site, targets
 from shortener.access_log import AccessLog
+from shortener.codes import Codes
 from shortener.config import Settings
 from shortener.gauges import Counters
 from shortener.journal import Journal
@@ -27,3 +35,14 @@ def domains(settings: Settings) -> Domains:
     """The hosts of short links."""
     default, *others = map(targets.canonical_host, (settings.domain, *settings.domains))
     return Domains(default, frozenset(others) - {default}, settings.case_sensitive)
+
+
+def settled(store: redis.Redis, settings: Settings) -> Callable[[], site.Site]:
+    """Asks the store what is fixed, as soon as it can tell, and once."""
+    return functools.cache(lambda: site.settle(store, settings))
+
+
+def codes(settled: Callable[[], site.Site], settings: Settings) -> Callable[[], Codes]:
+    """Makes the codes when they are first needed."""
+    length, alphabet = settings.code_length, settings.code_alphabet
+    return functools.cache(lambda: Codes(settled().salt, length, alphabet))

@@ -12,7 +12,7 @@ import msgspec
 import redis
 
 from shortener import keys
-from shortener.codes import RANDOM_FROM, Codes
+from shortener.codes import Codes
 from shortener.errors import CodesExhausted, CodeTaken, Invalid, LinkNotFound, Problem
 from shortener.links.claims import Claim, Claims
 from shortener.links.existing import Existing
@@ -58,11 +58,9 @@ Outcomes = dict[int, Made | Problem]
 class Mint:
     """Makes the links of a site."""
 
-    def __init__(
-        self, store: redis.Redis, links: Links, codes: Callable[[], Codes], code_length: int
-    ) -> None:
+    def __init__(self, store: redis.Redis, links: Links, codes: Callable[[], Codes]) -> None:
         """`codes` is asked when the first code is made: the salt lies in the store."""
-        self._store, self._links, self._codes, self._length = store, links, codes, code_length
+        self._store, self._links, self._codes = store, links, codes
         self._claims = Claims(store)
         urls = UrlIndex(store)
         self._press = Press(store, urls)
@@ -197,12 +195,8 @@ class Mint:
     def _link(self, one: _Try, by: str, now: int) -> Link:
         code = one.wish.code
         if code is None:
-            length = max(one.wish.length, self._length)
-            if length >= RANDOM_FROM:
-                nonce = one.claim.nonce if one.claim else b""
-                code = self._codes().draw(length, one.number, nonce)
-            else:
-                code = self._codes().encode(one.number, length)
+            nonce = one.claim.nonce if one.claim else b""
+            code = self._codes().make(one.number, one.wish.length, nonce)
         return one.wish.link(one.number, code, by, now)
 
 

@@ -9,7 +9,7 @@ right behind it: whoever repeats a request finishes what was begun.
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import msgspec
 import redis
@@ -42,7 +42,7 @@ end
 return answers
 """
 
-_SHA1 = hashlib.sha1(CREATE.encode(), usedforsecurity=False).hexdigest()
+SHA1 = hashlib.sha1(CREATE.encode(), usedforsecurity=False).hexdigest()
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -58,13 +58,9 @@ class Press:
         `wishes` are what the links were made of.
         """
         taken: dict[int, Link] = {}
-        for bucket, batch in _by_bucket(links):
-            packed = _pack([_packed(bucket, wishes[place], link) for place, link in batch])
-            touched = [keys.index(bucket), keys.tags(bucket), keys.once(bucket)]
-            answers = self._create([*touched, packed], [link for _, link in batch])
-            for (place, _), record in zip(batch, answers, strict=True):
-                if record:
-                    taken[place] = decode(record)
+        for sheet in sheets(wishes, links):
+            answers = self._create(sheet.arguments, [links[place] for place in sheet.places])
+            taken |= sheet.taken(answers)
         for place, other in taken.items():
             if other.url != links[place].url:
                 self._urls.remove(links[place].name, links[place].url)
@@ -74,7 +70,7 @@ class Press:
         """Run the script, and enter what it is to make under the URLs, in one trip."""
         for _ in range(2):
             pipeline = self._store.pipeline(transaction=False)
-            pipeline.evalsha(_SHA1, 3, *arguments)
+            pipeline.evalsha(SHA1, 3, *arguments)
             self._urls.enter(links, pipeline)
             answers = pipeline.execute(raise_on_error=False)
             failed = [answer for answer in answers if isinstance(answer, redis.RedisError)]
@@ -84,6 +80,26 @@ class Press:
                 break
             self._store.script_load(CREATE)
         raise failed[0]
+
+
+class Sheet(NamedTuple):
+    """What one script writes: links of one bucket, by their places among all."""
+
+    places: Sequence[int]
+    arguments: Sequence[str | bytes]  # of the script, its three keys first
+
+    def taken(self, answers: Sequence[bytes | None]) -> dict[int, Link]:
+        """What the script answered: by place the links that have the others' names."""
+        found = zip(self.places, answers, strict=True)
+        return {place: decode(record) for place, record in found if record}
+
+
+def sheets(wishes: Sequence[Wish], links: Sequence[Link]) -> Iterator[Sheet]:
+    """Links, and what they were made of, by bucket; at most `AT_ONCE` on a sheet."""
+    for bucket, batch in _by_bucket(links):
+        packed = _pack([_packed(bucket, wishes[place], link) for place, link in batch])
+        touched = [keys.index(bucket), keys.tags(bucket), keys.once(bucket)]
+        yield Sheet([place for place, _ in batch], [*touched, packed])
 
 
 def _by_bucket(links: Iterable[Link]) -> Iterator[tuple[str, list[tuple[int, Link]]]]:

@@ -8,7 +8,7 @@ changes a link writes the entry before the answer.
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import redis
 
@@ -16,11 +16,6 @@ from shortener import keys
 from shortener.links.link import Link
 
 DIGEST = 8  # bytes of a URL's BLAKE2b; another URL with the same ones is told by its record
-
-
-class _Entry(NamedTuple):
-    key: str
-    digest: bytes
 
 
 class UrlIndex:
@@ -37,25 +32,31 @@ class UrlIndex:
 
     def enter(self, links: Iterable[Link], pipeline: Any) -> None:
         """The same as part of a `pipeline`."""
-        for link in links:
-            entry = _entry(link.url)
-            pipeline.zadd(entry.key, {entry.digest + link.name.encode(): 0})
+        for key, member in map(entry, links):
+            pipeline.zadd(key, {member: 0})
 
     def remove(self, name: str, url: str) -> None:
         """A link of this name no longer leads to `url`."""
-        entry = _entry(url)
-        self._store.zrem(entry.key, entry.digest + name.encode())
+        key, digest = _place(url)
+        self._store.zrem(key, digest + name.encode())
 
     def names(self, urls: Sequence[str]) -> list[list[str]]:
         """For each URL the names of the links that may lead there."""
         pipeline = self._store.pipeline(transaction=False)
         for url in urls:
-            entry = _entry(url)
-            pipeline.zrangebylex(entry.key, b"[" + entry.digest, b"(" + entry.digest + b"\xff")
+            key, digest = _place(url)
+            pipeline.zrangebylex(key, b"[" + digest, b"(" + digest + b"\xff")
         answers = cast("list[list[bytes]]", pipeline.execute())
         return [[member[DIGEST:].decode() for member in answer] for answer in answers]
 
 
-def _entry(url: str) -> _Entry:
+def entry(link: Link) -> tuple[str, bytes]:
+    """The set that a link is entered in, and its member there."""
+    key, digest = _place(link.url)
+    return key, digest + link.name.encode()
+
+
+def _place(url: str) -> tuple[str, bytes]:
+    """Where the links that lead to a URL are entered: a set, and what their members begin with."""
     digest = hashlib.blake2b(url.encode(), digest_size=DIGEST).digest()
-    return _Entry(keys.urls(keys.bucket(url), digest), digest)
+    return keys.urls(keys.bucket(url), digest), digest

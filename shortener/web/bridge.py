@@ -6,13 +6,14 @@ thread.  Answers come whole: streams do not come this way.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple
 
 import msgspec
 
 from shortener.errors import Problem, TooLarge, TooSlow, Unavailable
 from shortener.web.handed import PROBLEM, Answer, Scope, asked
+from shortener.web.headers import FOR_ALL
 from shortener.web.meter import Meter, Request
 from shortener.web.office import Office
 from shortener.web.shape import problem_body
@@ -20,10 +21,18 @@ from shortener.web.shape import problem_body
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY = 1024 * 1024  # bytes
 LARGER_BODIES = {"/api/v1/import": 16 * 1024 * 1024}  # bytes
 BODY_TIMEOUT = 15.0  # seconds for the whole of it
+
+
+class Body(NamedTuple):
+    """The whole body of a request, or why it was not read."""
+
+    content: bytes
+    problem: Problem | None = None
 
 
 class Bridge:
@@ -46,29 +55,37 @@ class Bridge:
 
         What `needs_store` waits for Redis; what does not is answered beside it, at once.
         """
+        body = await read_body(scope, receive)
+        if body is not None:
+            await self.hand_in(scope, body, send, extra, needs_store)
+
+    async def hand_in(
+        self,
+        scope: Scope,
+        body: Body,
+        send: Send,
+        extra: dict[str, Any] | None = None,
+        needs_store: bool = True,
+    ) -> Answer:
+        """The same for a request whose body was read; this is what was answered."""
         extra = dict(extra or {})
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT):
-                body = await _read_body(receive, LARGER_BODIES.get(scope["path"], MAX_BODY))
-        except TimeoutError:
-            body, extra[PROBLEM] = b"", TooSlow()
-        except TooLarge as problem:
-            body, extra[PROBLEM] = b"", problem
-        if body is None:
-            return  # the client is gone
+        if body.problem is not None:
+            extra[PROBLEM] = body.problem
         began = time.perf_counter_ns()
         try:
-            answer = await self._office.ask(asked(scope, body, extra), not needs_store)
+            answer = await self._office.ask(asked(scope, body.content, extra), not needs_store)
         except Unavailable as problem:
-            answer = _told(problem)
-            self._meter.stood_in(
-                scope["path"], answer.status, len(answer.content), began, self._request(scope)
-            )
-        headers = answer.headers
-        if PROBLEM in extra:  # the rest of the body is still on its way
-            headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.content})
+            answer = told(problem)
+            self.stand_in(scope, answer, began)
+        if body.problem is not None:  # the rest of the body is still on its way
+            answer.headers.append((b"connection", b"close"))
+        await give(answer, send)
+        return answer
+
+    def stand_in(self, scope: Scope, answer: Answer, began: int) -> None:
+        """Count and log an answer that Flask was not asked for."""
+        size = len(answer.content)
+        self._meter.stood_in(scope, answer.status, size, began, self._request(scope))
 
     def open(self) -> None:
         """Have the office started."""
@@ -79,19 +96,43 @@ class Bridge:
         await self._office.close()
 
 
-def _told(problem: Problem) -> Answer:
-    """A problem for which Flask cannot be asked: in JSON alone."""
-    content = msgspec.json.encode(problem_body(problem))
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", b"%d" % len(content)),
-        (b"cache-control", b"no-store"),
-        (b"retry-after", b"%d" % (problem.retry_after or 1)),
-    ]
-    return Answer(problem.status, headers, content)
+def told(problem: Problem) -> Answer:
+    """A problem for which Flask is not asked: in JSON alone."""
+    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(problem.retry_after)
+    return in_json(problem.status, problem_body(problem), headers, "application/problem+json")
 
 
-async def _read_body(receive: Receive, limit: int) -> bytes | None:
+def in_json(
+    status: int, body: object, headers: Mapping[str, str], media: str = "application/json"
+) -> Answer:
+    """An answer as Flask dresses it."""
+    content = msgspec.json.encode(body)
+    whole = {"Content-Type": media, "Content-Length": str(len(content)), **headers, **FOR_ALL}
+    return Answer(status, [(k.lower().encode(), v.encode()) for k, v in whole.items()], content)
+
+
+async def give(answer: Answer, send: Send) -> None:
+    """Send a whole answer."""
+    start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": answer.content})
+
+
+async def read_body(scope: Scope, receive: Receive) -> Body | None:
+    """The body of a request, bounded in size and time; None when the client went away."""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            content = await _read(receive, LARGER_BODIES.get(scope["path"], MAX_BODY))
+    except TimeoutError:
+        return Body(b"", TooSlow())
+    except TooLarge as problem:
+        return Body(b"", problem)
+    return None if content is None else Body(content)
+
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
     """The whole body; None when the client went away.  Raises `TooLarge`."""
     parts: list[bytes] = []
     size = 0

@@ -21,7 +21,7 @@ from shortener.errors import LinkExpired, LinkNotFound, Problem
 from shortener.journal import Click, Journal
 from shortener.links.link import Link
 from shortener.links.redirects import Gated, Redirect, decide
-from shortener.web.bridge import Bridge, Receive, Send
+from shortener.web.bridge import App, Bridge, Receive, Send
 from shortener.web.domains import Domains
 from shortener.web.familiar import Familiar
 from shortener.web.handed import LOOKUP, Scope
@@ -73,7 +73,7 @@ class Edge:
         store: redis.Redis,
         country_header: bytes = b"",
     ) -> None:
-        self._bridge = Bridge(office, meter, self.request)
+        self.bridge = Bridge(office, meter, self.request)
         self._journal, self._domains = journal, domains
         self._case_sensitive, self._country_header = case_sensitive, country_header
         self.records, self.trusted_proxies = records, trusted_proxies
@@ -82,15 +82,16 @@ class Edge:
         self.familiar = Familiar()
         # behind a proxy heads name the visitor; hosts and the access log want more than is kept
         self.learns = domains.only and not trusted_proxies and not meter.logs
-        self._live_events = Live(self._bridge, store, domains, lambda: self.patience.leaving)
+        live = Live(self.bridge, store, domains, lambda: self.patience.leaving)
+        self.own: dict[tuple[str, str], App] = {  # what is answered here, by method and path
+            **{("GET", path): live for path in PATHS},
+            **{(method, HEALTH): self._tell_alive for method in _READ},
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in PATHS and scope["method"] == "GET":
-            await self._live_events(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"] == HEALTH and scope["method"] in _READ:
-            await self._tell_alive(scope, send)
-        elif scope["type"] == "http":
-            await self._follow(scope, receive, send)
+        if scope["type"] == "http":
+            own = self.own.get((scope["method"], scope["path"]), self._follow)
+            await own(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
@@ -158,7 +159,7 @@ class Edge:
             return
         began, name = time.perf_counter_ns(), self.name_in(scope)
         if name is None:
-            await self._bridge(scope, receive, send)
+            await self.bridge(scope, receive, send)
             return
         found = self.records.find(name)
         await asyncio.wait([found])  # which others may wait for
@@ -181,12 +182,12 @@ class Edge:
         request, redirected = self.request(scope), (redirect.status, began)
         self.meter.redirected([redirected], [] if request is None else [(*redirected, request)])
 
-    async def _tell_alive(self, scope: Scope, send: Send) -> None:
+    async def _tell_alive(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """This process lives; whether its office does is another question (`/-/ready`)."""
         began = time.perf_counter_ns()
         await send({"type": "http.response.start", "status": 200, "headers": _ALIVE_HEADERS})
         await send({"type": "http.response.body", "body": _ALIVE})
-        self.meter.stood_in(HEALTH, 200, len(_ALIVE), began, self.request(scope))
+        self.meter.stood_in(scope, 200, len(_ALIVE), began, self.request(scope))
 
     async def _explain(
         self,
@@ -200,20 +201,20 @@ class Edge:
         extra: dict[str, Any] = {LOOKUP: reason}
         if isinstance(reason, (Gated, LinkNotFound, LinkExpired)):
             extra[LOOKUP] = _link(found.result())
-        await self._bridge(scope, receive, send, extra, needs_store=isinstance(reason, Gated))
+        await self.bridge(scope, receive, send, extra, needs_store=isinstance(reason, Gated))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """The lifespan protocol: on the way out, what was written is forced to the disk."""
         await receive()
         await self.records.ready()
-        self._bridge.open()
+        self.bridge.open()
         loop = asyncio.get_running_loop()
         watch = loop.create_task(self.patience.watch())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         watch.cancel()
         self.records.close()
-        await self._bridge.close()
+        await self.bridge.close()
         await loop.run_in_executor(None, self._close)
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -22,7 +22,8 @@ from shortener.gauges import (
     REQUESTS,
     Counters,
 )
-from shortener.web.visitor import Headers, address, is_local, is_private
+from shortener.web.handed import Scope
+from shortener.web.visitor import Headers, address, is_local, is_private, read_headers
 
 _REDIRECTS = REQUESTS["redirect"]
 _OPERATIONS = ("/-/health", "/-/ready", "/-/metrics")
@@ -68,13 +69,14 @@ class Meter:
             self.counters.add(CACHE_HITS, hits)
 
     def stood_in(
-        self, path: str, status: int, size: int, began: int, request: Request | None
+        self, scope: Scope, status: int, size: int, began: int, request: Request | None
     ) -> None:
         """The event loop has answered what is Flask's to answer, begun at a `perf_counter_ns`."""
-        kind = kind_of(path)
-        self.counters.count(kind, status)
+        kind, took = kind_of(scope["path"]), (time.perf_counter_ns() - began) // 1000
+        headers = read_headers(scope["headers"], self._trusted_proxies)
+        forwarded, client = headers.get(b"x-forwarded-for"), scope.get("client")
+        self._count(kind, status, took, forwarded, client[0] if client else "")
         if request is not None:
-            took = (time.perf_counter_ns() - began) // 1000
             self._log_request(kind, status, size, took, request)
 
     def _log_request(self, kind: str, status: int, size: int, took: int, request: Request) -> None:
@@ -112,14 +114,9 @@ class Meter:
     def _note(
         self, environ: WSGIEnvironment, status: int, size: int | None, took: int, peer: str
     ) -> None:
-        kind = kind_of(environ["PATH_INFO"])
-        self.counters.count(kind, status)
-        if kind == "api":
-            self.counters.observe(API_LATENCY, took)
-        elif kind == "redirect" and 300 <= status < 400:
-            self.counters.observe(REDIRECT_LATENCY, took)
-        if kind != "operations":
-            self._note_proxies(environ.get("HTTP_X_FORWARDED_FOR"), peer)
+        kind, forwarded = kind_of(environ["PATH_INFO"]), environ.get("HTTP_X_FORWARDED_FOR")
+        sent = None if forwarded is None else forwarded.encode("latin-1")
+        self._count(kind, status, took, sent, peer)
         if self._log is not None:
             private = "1" in (environ.get("HTTP_DNT"), environ.get("HTTP_SEC_GPC"))
             answered = Answered(
@@ -134,10 +131,19 @@ class Meter:
             )
             self._log.add(answered)
 
-    def _note_proxies(self, forwarded: str | None, peer: str) -> None:
+    def _count(self, kind: str, status: int, took: int, forwarded: bytes | None, peer: str) -> None:
+        self.counters.count(kind, status)
+        if kind == "api":
+            self.counters.observe(API_LATENCY, took)
+        elif kind == "redirect" and 300 <= status < 400:
+            self.counters.observe(REDIRECT_LATENCY, took)
+        if kind != "operations":
+            self._note_proxies(forwarded, peer)
+
+    def _note_proxies(self, forwarded: bytes | None, peer: str) -> None:
         """Whether TRUSTED_PROXIES seems right; health tells.  From afar, a header is an invention:
         only what comes from a private address, as a proxy does, says something."""
-        entries = 0 if forwarded is None else forwarded.count(",") + 1
+        entries = 0 if forwarded is None else forwarded.count(b",") + 1
         if self._trusted_proxies and entries >= self._trusted_proxies:
             self.counters.add(FORWARDED)
         elif not self._trusted_proxies and entries and is_local(peer):

@@ -16,6 +16,7 @@ from flask import Response, after_this_request, g, request
 from shortener.accounts import Account, Accounts
 from shortener.errors import RateLimited, TooManyTries, Unauthorized
 from shortener.limits import Limits, Standing
+from shortener.web.api.answers import PRIVATE
 from shortener.web.api.described import note
 from shortener.web.limited import fields, refused
 from shortener.web.visitor import network
@@ -100,13 +101,17 @@ def account() -> Account:
 def reply(body: object, status: int = 200) -> Response:
     """An answer in JSON."""
     response = Response(msgspec.json.encode(body), status, mimetype="application/json")
-    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Cache-Control"] = PRIVATE
     return response
 
 
 def _key() -> str:
     """The API key of a request: `Authorization: Bearer …` or `X-Api-Key: …`."""
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return key.strip()
-    return request.headers.get("X-Api-Key", "").strip()
+    headers = request.headers
+    return key_in(headers.get("Authorization", ""), headers.get("X-Api-Key", ""))
+
+
+def key_in(authorization: str, alone: str) -> str:
+    """The API key in the two headers that may have it; "" when there is none."""
+    scheme, _, key = authorization.partition(" ")
+    return (key if scheme.lower() == "bearer" else alone).strip()

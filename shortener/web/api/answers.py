@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shortener.accounts import SCOPES, Account
 from shortener.config import Settings
-from shortener.links.link import Link
+from shortener.links.link import Link, version
 from shortener.links.mint import Made
 from shortener.links.repository import Links
 from shortener.statistics.intervals import INTERVALS
@@ -17,6 +17,9 @@ from shortener.statistics.stats import Stats, Totals, link_subject
 from shortener.web.api import kinds
 from shortener.web.domains import Domains
 from shortener.web.shape import ProblemBody
+
+NO_CLICKS = Totals(0, 0, None)
+PRIVATE = "private, no-store"  # the Cache-Control of answers that are for one client
 
 
 class LinkAnswer(Struct, frozen=True):
@@ -198,57 +201,65 @@ def time_text(value: float | datetime) -> str:
     return value.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def link_answer(link: Link, totals: Totals, uses: int, domain: str, base_url: str) -> LinkAnswer:
-    """`domain` and `base_url` are those of the link."""
-    remaining = None if link.max_clicks is None else max(0, link.max_clicks - uses)
-    return LinkAnswer(
-        code=link.code,
-        domain=domain,
-        short_url=f"{base_url}/{quote(link.code)}",
-        url=link.url,
-        title=link.title,
-        tags=link.tags,
-        redirect_status=link.status,
-        forward_query=link.forward_query,
-        created_at=time_text(link.created),
-        updated_at=time_text(link.updated or link.created),
-        created_by=link.by,
-        starts_at=_optional(link.starts),
-        expires_at=_optional(link.expires),
-        expired_url=link.expired_url,
-        max_clicks=link.max_clicks,
-        remaining=remaining,
-        has_password=link.password is not None,
-        clicks=totals.clicks,
-        bots=totals.bots,
-        last_clicked_at=None if totals.last is None else time_text(totals.last / 1000),
-    )
+class Shown:
+    """A link as clients see it: on its domain, whose base URL the `settings` know."""
+
+    def __init__(self, domains: Domains, settings: Settings) -> None:
+        self._domains, self._settings = domains, settings
+
+    def __call__(self, link: Link, totals: Totals = NO_CLICKS, uses: int = 0) -> LinkAnswer:
+        """The answer for a link with these clicks and uses."""
+        return LinkAnswer(
+            code=link.code,
+            domain=self._domains.shown(link.domain),
+            short_url=f"{self._settings.base_of(link.domain)}/{quote(link.code)}",
+            url=link.url,
+            title=link.title,
+            tags=link.tags,
+            redirect_status=link.status,
+            forward_query=link.forward_query,
+            created_at=time_text(link.created),
+            updated_at=time_text(link.updated or link.created),
+            created_by=link.by,
+            starts_at=_optional(link.starts),
+            expires_at=_optional(link.expires),
+            expired_url=link.expired_url,
+            max_clicks=link.max_clicks,
+            remaining=None if link.max_clicks is None else max(0, link.max_clicks - uses),
+            has_password=link.password is not None,
+            clicks=totals.clicks,
+            bots=totals.bots,
+            last_clicked_at=None if totals.last is None else time_text(totals.last / 1000),
+        )
 
 
 class LinkAnswers:
     """Links as clients see them, with their clicks."""
 
     def __init__(self, links: Links, stats: Stats, domains: Domains, settings: Settings) -> None:
-        self._links, self._stats, self._domains = links, stats, domains
-        self._settings = settings
+        self._links, self._stats = links, stats
+        self._shown = Shown(domains, settings)
 
     def of(self, found: Sequence[Link]) -> list[LinkAnswer]:
         """The answer for each link, in order."""
         totals = self._stats.totals([link_subject(link.name, link.number) for link in found])
         uses = self._links.uses(found)
-        return [self._answer(*one) for one in zip(found, totals, uses, strict=True)]
+        return [self._shown(*one) for one in zip(found, totals, uses, strict=True)]
 
     def made(self, outcomes: Sequence[Made]) -> list[LinkAnswer]:
         """The same for links that were asked for: nobody has clicked on a new one."""
         known = iter(self.of([one.link for one in outcomes if not one.is_new]))
-        return [
-            self._answer(one.link, Totals(0, 0, None), 0) if one.is_new else next(known)
-            for one in outcomes
-        ]
+        return [self._shown(one.link) if one.is_new else next(known) for one in outcomes]
 
-    def _answer(self, link: Link, totals: Totals, uses: int) -> LinkAnswer:
-        domain, base_url = self._domains.shown(link.domain), self._settings.base_of(link.domain)
-        return link_answer(link, totals, uses, domain, base_url)
+
+def headers_of_made(link: Link) -> dict[str, str]:
+    """What is said about a link that was asked for, beside the link."""
+    domain = "" if link.domain is None else f"?domain={link.domain}"
+    return {
+        "Cache-Control": PRIVATE,
+        "ETag": f'"{version(link)}"',
+        "Location": f"/api/v1/links/{quote(link.code)}{domain}",
+    }
 
 
 def _optional(seconds: int | None) -> str | None:

@@ -1,7 +1,6 @@
 """Links: make, find, list, change, delete."""
 
 import time
-from urllib.parse import quote
 
 from flask import Blueprint, Response, request
 
@@ -19,7 +18,14 @@ from shortener.links.mint import Made, Mint, Repetition
 from shortener.links.repository import Links
 from shortener.web.api import bodies, examples, listing
 from shortener.web.api.access import Access, account, reply
-from shortener.web.api.answers import BulkResult, BulkResults, LinkAnswer, LinkAnswers, LinkPage
+from shortener.web.api.answers import (
+    BulkResult,
+    BulkResults,
+    LinkAnswer,
+    LinkAnswers,
+    LinkPage,
+    headers_of_made,
+)
 from shortener.web.api.described import Reply, described
 from shortener.web.api.parameters import (
     DOMAIN,
@@ -72,8 +78,7 @@ def blueprint(
         if isinstance(outcome, Problem):
             raise outcome
         response = reply(shown.made([outcome])[0], 201 if outcome.is_new else 200)
-        response.set_etag(version(outcome.link))
-        response.headers["Location"] = _address(outcome.link)
+        response.headers.update(headers_of_made(outcome.link))
         return response
 
     @views.post("/links/bulk")
@@ -180,12 +185,6 @@ def blueprint(
         return domains.link_name(code, request.args.get("domain"))
 
     return views
-
-
-def _address(link: Link) -> str:
-    """Where the API has a link."""
-    domain = "" if link.domain is None else f"?domain={link.domain}"
-    return f"/api/v1/links/{quote(link.code)}{domain}"
 
 
 def _repetition() -> Repetition | None:
