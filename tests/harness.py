@@ -29,7 +29,7 @@ from tests.nursery import Born, bear
 
 T = TypeVar("T")
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-PATIENCE = 20.0  # seconds until something that must happen counts as not happening
+PATIENCE = 40.0  # seconds until something that must happen counts as not happening
 
 
 def eventually(read: Callable[[], T], wanted: Callable[[T], bool]) -> T:

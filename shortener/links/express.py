@@ -104,6 +104,8 @@ class Express:
             self._store = await self._connect(self._lost)
         first, accounts = await self._begin(batch, self._store)
         good = [order for order in batch if order.digest in accounts]
+        if not good:
+            return [None] * len(batch)
         links = [
             order.wish.link(
                 number,
@@ -113,48 +115,49 @@ class Express:
             )
             for number, order in enumerate(good, first)
         ]
-        made = iter(await self._write([order.wish for order in good], links, self._store))
+        used = [
+            ("HSET", keys.KEY_USES, digest, batch[0].now)
+            for digest in accounts
+            if self._uses.is_due(digest, batch[0].now)
+        ]
+        made = iter(await _write([order.wish for order in good], links, used, self._store))
         return [next(made) if order.digest in accounts else None for order in batch]
 
     async def _begin(self, batch: Sequence[Order], store: Pipe) -> tuple[int, dict[str, Account]]:
-        """The first of so many numbers, and who may make links by the key's digest."""
+        """The first of so many numbers, and by the key's digest who may make links."""
         now, digests = batch[0].now, list(dict.fromkeys(order.digest for order in batch))
-        due = [digest for digest in digests if self._uses.is_due(digest, now)]
-        commands: list[Command] = [
-            ("HMGET", keys.KEYS, *digests),
-            ("INCRBY", keys.NUMBER, len(batch)),
-            *(("HSET", keys.KEY_USES, digest, now) for digest in due),
-        ]
-        records, last, *_ = await _call(store, commands)
+        asked = ("HMGET", keys.KEYS, *digests), ("INCRBY", keys.NUMBER, len(batch))
+        records, last = await _call(store, asked)
         found = {d: living(record, now) for d, record in zip(digests, records, strict=True)}
         able = {d: account for d, account in found.items() if account and self._may(account)}
         return last - len(batch) + 1, able
 
-    async def _write(
-        self, wishes: Sequence[Wish], links: Sequence[Link], store: Pipe
-    ) -> list[Link | None]:
-        """Write the links; those whose code was free."""
-        written = list(sheets(wishes, links))
-        entries = [("ZADD", key, 0, member) for key, member in map(entry, links)]
-        answers = await store.call(*map(_script, written), *entries)
-        lost = [place for place, answer in enumerate(answers) if _is_unknown(answer)]
-        if lost:  # the server was started anew, or has flushed its scripts
-            await _call(store, [("SCRIPT", "LOAD", CREATE)])
-            again = await store.call(*(_script(written[place]) for place in lost))
-            for place, answer in zip(lost, again, strict=True):
-                answers[place] = answer
-        _check(answers)
-        taken: dict[int, Link] = {}
-        for sheet, found in zip(written, answers, strict=False):
-            taken |= sheet.taken(found)
-        others = [links[place] for place, other in taken.items() if other.url != links[place].url]
-        if others:
-            await _call(store, [("ZREM", key, member) for key, member in map(entry, others)])
-        return [None if place in taken else link for place, link in enumerate(links)]
-
     def _lost(self, store: Pipe) -> None:
         if store is self._store:
             self._store = None
+
+
+async def _write(
+    wishes: Sequence[Wish], links: Sequence[Link], also: Sequence[Command], store: Pipe
+) -> list[Link | None]:
+    """Write the links whose code is free, and what else there is; the links that were made."""
+    written = list(sheets(wishes, links))
+    entries = [("ZADD", key, 0, member) for key, member in map(entry, links)]
+    answers = await store.call(*map(_script, written), *entries, *also)
+    lost = [place for place, answer in enumerate(answers) if _is_unknown(answer)]
+    if lost:  # the server was started anew, or has flushed its scripts
+        load = ("SCRIPT", "LOAD", CREATE)
+        _, *again = await _call(store, [load, *(_script(written[place]) for place in lost)])
+        for place, answer in zip(lost, again, strict=True):
+            answers[place] = answer
+    _check(answers)
+    taken: dict[int, Link] = {}
+    for sheet, found in zip(written, answers, strict=False):
+        taken |= sheet.taken(found)
+    others = [links[place] for place, other in taken.items() if other.url != links[place].url]
+    if others:
+        await _call(store, [("ZREM", key, member) for key, member in map(entry, others)])
+    return [None if place in taken else link for place, link in enumerate(links)]
 
 
 def _script(sheet: Sheet) -> Command:
