@@ -105,6 +105,7 @@ OWNERS = {  # who may use a library
         "site",
         "repository",
         "mint",
+        "express",
         "press",
         "claims",
         "catalogue",

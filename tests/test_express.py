@@ -1,6 +1,7 @@
 """Plain new links: made beside the redirects and without Flask, with the same answers and rules."""
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -149,6 +150,14 @@ def test_what_is_wrong_is_told(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_two_keys_in_one_request_are_none(plain: Server) -> None:
+    """401, also when one of them is right."""
+    right = ("Authorization", f"Bearer {plain.key}")
+    for headers in ([("Authorization", "Bearer another"), right], [right, right]):
+        answer = httpx.post(f"{plain.address}/api/v1/links", json={"url": URL}, headers=headers)
+        assert answer.status_code == 401
+
+
 def test_a_query_that_means_nothing_is_refused(plain: Server) -> None:
     """422 that names the parameter, as for every call."""
     answer = plain.api("POST", "/links?color=red", json={"url": URL})
@@ -226,11 +235,25 @@ def test_a_revoked_key_makes_no_more_links(new_server: NewServer) -> None:
     known(server, key["key"])
     with without_flask(server):
         assert {post(server, key["key"]).status_code for _ in range(8)} == {201}
-    before = server.api("GET", "/links").json()["total"]
+    store = store_of(server)
+    before, number = server.api("GET", "/links").json()["total"], int(store.get(keys.NUMBER))
     assert server.api("DELETE", f"/keys/{key['id']}").status_code == 204
     assert {post(server, key["key"]).status_code for _ in range(12)} == {401}
     assert server.api("GET", "/links").json()["total"] == before
-    assert not [used for used in store_of(server).hkeys(keys.KEY_USES) if used[:12] == key["id"]]
+    assert int(store.get(keys.NUMBER)) <= number + 2, "each worker has to find out once"
+    assert not [used for used in store.hkeys(keys.KEY_USES) if used[:12].decode() == key["id"]]
+
+
+def test_a_key_may_what_the_store_says(new_server: NewServer) -> None:
+    """At each request, not only at its first."""
+    server = new_server(WORKERS="1", RATE_LIMIT="off").start()
+    body = {"name": "w", "scopes": ["links:write"]}
+    key = server.api("POST", "/keys", json=body).json()["key"]
+    known(server, key)
+    store = store_of(server)
+    for digest, record in store.hgetall(keys.KEYS).items():
+        store.hset(keys.KEYS, digest, record.replace(b"links:write", b"links:read"))
+    assert post(server, key).status_code == 403
 
 
 def test_an_expired_key_makes_no_more_links(new_server: NewServer) -> None:
@@ -333,6 +356,28 @@ def test_what_redis_did_not_confirm_is_not_acknowledged(
     finally:
         cutting.close()
         redis.stop()
+
+
+def test_what_redis_refuses_is_not_acknowledged(new_server: NewServer) -> None:
+    """The index of URLs cannot be written: 500, and links to elsewhere are made."""
+    server = new_server(WORKERS="1").start()
+    known(server)
+    digest = hashlib.blake2b(b"https://example.com/refused", digest_size=8).digest()
+    key = keys.urls(keys.bucket("https://example.com/refused"), digest)
+    store_of(server).set(key, "no set")
+    assert post(server, url="https://example.com/refused").status_code == 500
+    assert post(server).status_code == 201
+    assert "WRONGTYPE" in server.errors()
+
+
+def test_a_full_redis_makes_nothing(new_server: NewServer) -> None:
+    """503 while there is no memory left."""
+    server = new_server(WORKERS="1").start()
+    known(server)
+    store_of(server).config_set("maxmemory", "1")
+    assert post(server).status_code == 503
+    store_of(server).config_set("maxmemory", "0")
+    assert post(server).status_code == 201
 
 
 def test_a_client_that_vanishes_costs_nobody_else_a_link(new_server: NewServer) -> None:

@@ -14,6 +14,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
+import redis
+
 from shortener import connections, keys, pipes
 from shortener.accounts import Account, Uses, living
 from shortener.codes import Codes
@@ -76,12 +78,11 @@ class Express:
                 async with asyncio.timeout(connections.CALL_TIMEOUT):
                     made = await self._make(batch)
             except (OSError, TimeoutError, connections.StoreError) as error:
-                log.warning("no links can be made: %s", error or "Redis does not answer")
                 self._counters.add(REDIS_ERRORS)
                 if self._store is not None:
                     self._store.abort()
-                self._fail([*batch, *self._waiting], StoreAway())
-                self._waiting = []
+                waiting, self._waiting = [*batch, *self._waiting], []
+                self._fail(waiting, _problem(error))
             except Exception:  # whatever it is, it is no reason to make no more
                 log.exception("links cannot be made")
                 self._fail(batch, Internal())
@@ -137,6 +138,14 @@ class Express:
             self._store = None
 
 
+def _problem(error: Exception) -> Problem:
+    """What to tell those for whom nothing was made, or nobody knows."""
+    if not isinstance(error, redis.ResponseError) or connections.is_away(error):
+        return StoreAway()
+    log.error("links cannot be made: %s", error)
+    return Internal()
+
+
 async def _write(
     wishes: Sequence[Wish], links: Sequence[Link], also: Sequence[Command], store: Pipe
 ) -> list[Link | None]:
@@ -169,7 +178,7 @@ def _is_unknown(answer: Any) -> bool:
 
 
 async def _call(store: Pipe, commands: Sequence[Command]) -> list[Any]:
-    """The replies.  Raises `Refused` for the first that is an error, and `OSError`."""
+    """The replies.  Raises `OSError`, and `ResponseError` for the first that is an error."""
     replies = await store.call(*commands)
     _check(replies)
     return replies
@@ -178,4 +187,4 @@ async def _call(store: Pipe, commands: Sequence[Command]) -> list[Any]:
 def _check(replies: Sequence[Any]) -> None:
     for reply in replies:
         if pipes.is_error(reply):
-            raise pipes.Refused(str(reply))
+            raise redis.ResponseError(str(reply))
