@@ -13,19 +13,31 @@ from typing import NamedTuple, cast
 import msgspec
 import redis
 
-# KEYS[1] the claim  ARGV[1] digest of what is asked for  ARGV[2] first number  ARGV[3] nonce
-# ARGV[4] seconds that the claim holds.  Answers the claim as whoever came first made it.
+from shortener.links import batches
+
+# KEYS the claims  ARGV[1] seconds that they hold, then for each: digest of what is asked for, first
+# number, nonce.  Answers each claim as whoever came first made it.
 TAKE = """
-if redis.call('HSETNX', KEYS[1], 'h', ARGV[1]) == 1 then
-  redis.call('HSET', KEYS[1], 'n', ARGV[2], 's', ARGV[3])
-  redis.call('EXPIRE', KEYS[1], ARGV[4])
+local answers = {}
+for i, key in ipairs(KEYS) do
+  local digest, first, nonce = ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
+  if redis.call('HSETNX', key, 'h', digest) == 1 then
+    redis.call('HSET', key, 'n', first, 's', nonce)
+    redis.call('EXPIRE', key, ARGV[1])
+  end
+  answers[i] = redis.call('HMGET', key, 'h', 'n', 's', 'd')
 end
-return redis.call('HMGET', KEYS[1], 'h', 'n', 's', 'd')
+return answers
 """
 
-# KEYS[1] the claim  ARGV[1] the first number it was seen with, ARGV[2] what it led to
+# KEYS the claims  ARGV for each the first number it was seen with, and what it led to
 FINISH = """
-if redis.call('HGET', KEYS[1], 'n') == ARGV[1] then redis.call('HSET', KEYS[1], 'd', ARGV[2]) end
+local answers = {}
+for i, key in ipairs(KEYS) do
+  answers[i] = redis.call('HGET', key, 'n') == ARGV[2 * i - 1]
+  if answers[i] then redis.call('HSET', key, 'd', ARGV[2 * i]) end
+end
+return answers
 """
 
 # KEYS[1] the claim  ARGV[1] the first number it was seen with
@@ -52,8 +64,6 @@ class Claims:
 
     def __init__(self, store: redis.Redis) -> None:
         self._store = store
-        self._take = store.register_script(TAKE)
-        self._finish = store.register_script(FINISH)
         self._drop = store.register_script(DROP)
 
     def take(self, wanted: Sequence[tuple[str, bytes, int]], seconds: int) -> list[Claim]:
@@ -61,16 +71,11 @@ class Claims:
 
         Of two at once both get the numbers of whoever was first.
         """
-        pipeline = self._store.pipeline(transaction=False)
-        for key, digest, first in wanted:
-            self._take(
-                keys=[key], args=[digest, first, secrets.token_hex(16), seconds], client=pipeline
-            )
+        asked = [(*one, secrets.token_hex(16)) for one in wanted]
+        taken = batches.each(self._store, TAKE, asked, seconds)
         return [
             Claim(key, digest, int(first), nonce, None if done is None else _decode(done))
-            for (key, _, _), (digest, first, nonce, done) in zip(
-                wanted, pipeline.execute(), strict=True
-            )
+            for (key, *_), (digest, first, nonce, done) in zip(wanted, taken, strict=True)
         ]
 
     def leap(self, claim: Claim, item: int, leap: int, number: int) -> int:
@@ -81,10 +86,8 @@ class Claims:
 
     def finish(self, made: Sequence[tuple[Claim, list[tuple[str, int] | None]]]) -> None:
         """Note what each claim led to."""
-        pipeline = self._store.pipeline(transaction=False)
-        for claim, links in made:
-            self._finish(keys=[claim.key], args=[claim.first, _encode(links)], client=pipeline)
-        pipeline.execute()
+        led = [(claim.key, claim.first, _encode(links)) for claim, links in made]
+        batches.each(self._store, FINISH, led)
 
     def drop(self, claim: Claim) -> None:
         """Let go of a claim that no longer says what is there."""

@@ -7,18 +7,17 @@ right behind it: whoever repeats a request finishes what was begun.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 import redis
+from redis.exceptions import NoScriptError
 
 from shortener import keys
+from shortener.links import batches
 from shortener.links.link import Link, Wish, decode, encode
-from shortener.links.url_index import UrlIndex
-
-AT_ONCE = 50  # links that one script makes: about a millisecond
+from shortener.links.url_index import ENTER, UrlIndex, entry
 
 # KEYS[1] the bucket's index  KEYS[2] its tags  KEYS[3] its notes
 # ARGV[1] MessagePack: [[record's key, name, place, record, [tag's index, tag, ...],
@@ -57,33 +56,37 @@ class Press:
 
         `wishes` are what the links were made of.
         """
+        written = list(sheets(wishes, links))
         taken: dict[int, Link] = {}
-        for sheet in sheets(wishes, links):
-            answers = self._create(sheet.arguments, [links[place] for place in sheet.places])
+        for sheet, answers in zip(written, self._write(written, links), strict=True):
             taken |= sheet.taken(answers)
         for place, other in taken.items():
             if other.url != links[place].url:
                 self._urls.remove(links[place].name, links[place].url)
         return [taken.get(place) for place in range(len(links))]
 
-    def _create(self, arguments: Sequence[str | bytes], links: Sequence[Link]) -> list[bytes]:
-        """Run the script, and enter what it is to make under the URLs, in one trip."""
-        for _ in range(2):
-            pipeline = self._store.pipeline(transaction=False)
-            pipeline.evalsha(SHA1, 3, *arguments)
-            self._urls.enter(links, pipeline)
-            answers = pipeline.execute(raise_on_error=False)
-            failed = [answer for answer in answers if isinstance(answer, redis.RedisError)]
-            if not failed:
-                return cast("list[bytes]", answers[0])
-            if not isinstance(failed[0], redis.exceptions.NoScriptError):
-                break
-            self._store.script_load(CREATE)
-        raise failed[0]
+    def _write(self, written: "list[Sheet]", links: Sequence[Link]) -> list[list[bytes | None]]:
+        """Run the script for each sheet, and enter all links under their URLs, in one trip."""
+        pipeline = self._store.pipeline(transaction=False)
+        for sheet in written:
+            pipeline.evalsha(SHA1, 3, *sheet.arguments)
+        batches.queue(pipeline, ENTER, [entry(link) for link in links])
+        answers = pipeline.execute(raise_on_error=False)
+        unknown = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            pipeline.script_load(CREATE)
+            for n in unknown:
+                pipeline.evalsha(SHA1, 3, *written[n].arguments)
+            for n, answer in zip(unknown, pipeline.execute()[1:], strict=True):
+                answers[n] = answer
+        for answer in answers:
+            if isinstance(answer, redis.RedisError):
+                raise answer
+        return answers[: len(written)]
 
 
 class Sheet(NamedTuple):
-    """What one script writes: links of one bucket, by their places among all."""
+    """What one script writes: links of one bucket, at most `AT_ONCE`, by their places among all."""
 
     places: Sequence[int]
     arguments: Sequence[str | bytes]  # of the script, its three keys first
@@ -95,21 +98,11 @@ class Sheet(NamedTuple):
 
 
 def sheets(wishes: Sequence[Wish], links: Sequence[Link]) -> Iterator[Sheet]:
-    """Links, and what they were made of, by bucket; at most `AT_ONCE` on a sheet."""
-    for bucket, batch in _by_bucket(links):
-        packed = _pack([_packed(bucket, wishes[place], link) for place, link in batch])
+    """Links, and what they were made of, by bucket, in few sheets."""
+    for bucket, places in batches.by_bucket(keys.bucket(link.name) for link in links):
+        packed = _pack([_packed(bucket, wishes[place], links[place]) for place in places])
         touched = [keys.index(bucket), keys.tags(bucket), keys.once(bucket)]
-        yield Sheet([place for place, _ in batch], [*touched, packed])
-
-
-def _by_bucket(links: Iterable[Link]) -> Iterator[tuple[str, list[tuple[int, Link]]]]:
-    """Links with their places, by bucket, at most `AT_ONCE` together."""
-    buckets: dict[str, list[tuple[int, Link]]] = defaultdict(list)
-    for place, link in enumerate(links):
-        buckets[keys.bucket(link.name)].append((place, link))
-    for bucket, batch in buckets.items():
-        for start in range(0, len(batch), AT_ONCE):
-            yield bucket, batch[start : start + AT_ONCE]
+        yield Sheet(places, [*touched, packed])
 
 
 def _packed(bucket: str, wish: Wish, link: Link) -> list[object]:

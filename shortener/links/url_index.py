@@ -8,12 +8,28 @@ changes a link writes the entry before the answer.
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
 
 import redis
 
 from shortener import keys
+from shortener.links import batches
 from shortener.links.link import Link
+
+# KEYS the sets  ARGV their new members, one each
+ENTER = """
+local answers = {}
+for i, key in ipairs(KEYS) do answers[i] = redis.call('ZADD', key, 0, ARGV[i]) end
+return answers
+"""
+
+# KEYS the sets  ARGV what members of each begin with.  Answers for each those that do.
+MEMBERS = """
+local answers = {}
+for i, key in ipairs(KEYS) do
+  answers[i] = redis.call('ZRANGEBYLEX', key, '[' .. ARGV[i], '(' .. ARGV[i] .. '\\255')
+end
+return answers
+"""
 
 DIGEST = 8  # bytes of a URL's BLAKE2b; another URL with the same ones is told by its record
 
@@ -26,14 +42,7 @@ class UrlIndex:
 
     def add(self, links: Iterable[Link]) -> None:
         """Enter links under their URLs; once more does nothing."""
-        pipeline = self._store.pipeline(transaction=False)
-        self.enter(links, pipeline)
-        pipeline.execute()
-
-    def enter(self, links: Iterable[Link], pipeline: Any) -> None:
-        """The same as part of a `pipeline`."""
-        for key, member in map(entry, links):
-            pipeline.zadd(key, {member: 0})
+        batches.each(self._store, ENTER, [entry(link) for link in links])
 
     def remove(self, name: str, url: str) -> None:
         """A link of this name no longer leads to `url`."""
@@ -42,11 +51,7 @@ class UrlIndex:
 
     def names(self, urls: Sequence[str]) -> list[list[str]]:
         """For each URL the names of the links that may lead there."""
-        pipeline = self._store.pipeline(transaction=False)
-        for url in urls:
-            key, digest = _place(url)
-            pipeline.zrangebylex(key, b"[" + digest, b"(" + digest + b"\xff")
-        answers = cast("list[list[bytes]]", pipeline.execute())
+        answers = batches.each(self._store, MEMBERS, [_place(url) for url in urls])
         return [[member[DIGEST:].decode() for member in answer] for answer in answers]
 
 
