@@ -28,7 +28,8 @@ class Codes:
 
     def __init__(self, salt: str, length: int, alphabet: str) -> None:
         self._hashids = Hashids(salt=salt, min_length=length, alphabet=alphabet)
-        self._salt = hashlib.blake2b(salt.encode(), digest_size=32).digest()
+        key = hashlib.blake2b(salt.encode(), digest_size=32).digest()
+        self._keyed = hashlib.blake2b(digest_size=8, key=key)  # copied: that is half the time
         self._length = length
         self._base = _base(Hashids(salt=salt, alphabet=alphabet))
 
@@ -87,9 +88,9 @@ class Codes:
                 return value
 
     def _round(self, turn: int, half: int, value: int) -> int:
-        text = b"%d %d %d" % (turn, half, value)
-        digest = hashlib.blake2b(text, digest_size=8, key=self._salt).digest()
-        return int.from_bytes(digest, "little")
+        digest = self._keyed.copy()
+        digest.update(b"%d %d %d" % (turn, half, value))
+        return int.from_bytes(digest.digest(), "little")
 
 
 def _base(hashids: Hashids) -> int:

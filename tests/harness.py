@@ -332,7 +332,8 @@ def _finish(connection: http.client.HTTPConnection) -> int:
 
 
 class Cutting:
-    """A proxy on a unix socket that can lose the replies of Redis, after their effect."""
+    """A proxy on a unix socket that can lose the replies of Redis, after their effect, and hold
+    requests up before it."""
 
     def __init__(self, listen: Path, target: Path) -> None:
         self._target = target
@@ -342,9 +343,12 @@ class Cutting:
         self.url = f"unix://{listen}"
         self.cut_reply_to: bytes | None = None  # of the next request that has this in it
         self.cuts = 0
+        self.hold: bytes | None = None  # requests that have this in them, until `go_on`
+        self.held, self.go_on = threading.Event(), threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        self.go_on.set()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -360,6 +364,9 @@ class Cutting:
         server.connect(str(self._target))
         with client, server:
             for request in _chunks(client):
+                if self.hold is not None and self.hold in request:
+                    self.held.set()
+                    self.go_on.wait(PATIENCE)
                 doomed = self.cut_reply_to is not None and self.cut_reply_to in request
                 server.sendall(request)
                 reply = server.recv(1 << 20)

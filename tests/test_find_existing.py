@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.harness import Server
+from shortener import connections
+from tests.harness import PATIENCE, Cutting, Server, eventually, private_redis
 
 NewServer = Callable[..., Server]
 PAST = {"expires_at": "2020-01-01T00:00:00Z"}
@@ -106,3 +108,80 @@ def test_another_domain_is_another_link(new_server: NewServer) -> None:
     assert (own.status_code, other.status_code) == (201, 201)
     assert find(server, "https://example.com/", domain="go.example").json() == other.json()
     assert find(server, "https://example.com/").json() == own.json()
+
+
+def test_what_was_found_or_made_leaves_nothing_else(new_server: NewServer) -> None:
+    """A claim is let go with the answer; a million links do not leave a million claims."""
+    server = new_server(WORKERS="1").start()
+    made, found = (find(server, "https://example.com/claimed") for _ in range(2))
+    bulk = [{"url": f"https://example.com/{n % 70}", "find_existing": True} for n in range(120)]
+    results = server.api("POST", "/links/bulk", json={"links": bulk}).json()["results"]
+    assert (made.status_code, found.status_code) == (201, 200)
+    assert [result["status"] for result in results] == [201] * 70 + [200] * 50
+    store = connections.sync(f"unix://{server.data_dir}/redis/socket")
+    assert list(store.scan_iter("c:*", count=1000)) == []
+
+
+def test_who_claims_late_finds_what_was_made(new_server: NewServer, tmp_path: Path) -> None:
+    """One host has found nothing and is held up; meanwhile another one makes the link, from the
+    first look to the last: the first answers that."""
+    redis = private_redis(tmp_path / "redis")
+    cutting = Cutting(tmp_path / "cutting", Path(redis.url.removeprefix("unix://")))
+    try:
+        slow = new_server(name="slow", REDIS_URL=cutting.url, WORKERS="1").start()
+        quick = new_server(
+            name="quick", REDIS_URL=redis.url, WORKERS="1", ADMIN_KEY=slow.key
+        ).start()
+        cutting.hold = b"'NX', 'EX'"
+        with ThreadPoolExecutor(1) as thread:
+            late = thread.submit(find, slow, "https://example.com/late")
+            assert cutting.held.wait(PATIENCE)
+            made = find(quick, "https://example.com/late")
+            cutting.go_on.set()
+            found = late.result()
+        assert (made.status_code, found.status_code) == (201, 200)
+        assert found.json()["code"] == made.json()["code"]
+        slow.stop()
+        quick.stop()
+    finally:
+        cutting.close()
+        redis.stop()
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "elsewhere": {"url": "https://example.com/elsewhere"},
+    "a password": {"password": "secret"},
+    "over": PAST,
+    "used up": {"max_clicks": 1},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_claim_that_was_left_leads_to_equal_links_only(
+    new_server: NewServer, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """Somebody's request is lost when its number is claimed.  The next request makes the link; when
+    that is changed, the one after it makes another, and its repetition finds that."""
+    redis = private_redis(tmp_path / "redis")
+    cutting = Cutting(tmp_path / "cutting", Path(redis.url.removeprefix("unix://")))
+    try:
+        server = new_server(REDIS_URL=cutting.url, WORKERS="1").start()
+        url = "https://example.com/left"
+        cutting.cut_reply_to = b"'NX', 'EX'"
+        assert (find(server, url).status_code, cutting.cuts) == (503, 1)
+        first = eventually(lambda: find(server, url), lambda answer: answer.status_code != 503)
+        assert first.status_code == 201
+        code = first.json()["code"]
+        assert server.api("PATCH", f"/links/{code}", json=change).status_code == 200
+        server.follow(code)
+        second, third = find(server, url), find(server, url)
+        assert (second.status_code, third.status_code) == (201, 200)
+        assert second.json()["code"] not in (code, "")
+        assert second.json()["url"] == url
+        assert third.json()["code"] == second.json()["code"]
+        store = connections.sync(redis.url)
+        assert all(0 < store.ttl(key) <= 24 * 3600 for key in store.scan_iter("c:*"))
+        server.stop()
+    finally:
+        cutting.close()
+        redis.stop()

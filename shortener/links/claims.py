@@ -1,62 +1,76 @@
 """Claims: a request that is sent again, or twice at once, makes its links once.
 
-Before anything is made, the numbers of the links-to-be are claimed under the request's own key
-together with a nonce that random codes are derived from: whoever comes with the same key gets the
-same numbers, hence the same codes, and finds what is there or finishes what was begun.  When all is
-made the claim says which links it led to, so that a repetition brings nothing deleted back.
+Before anything is made, the numbers of the links-to-be are claimed under what tells the request
+from others, together with a nonce that random codes are derived from: whoever comes with the same
+gets the same numbers, hence the same codes, and finds what is there or finishes what was begun.
+
+What was asked for with a key of the client's own stays claimed when all is made, and says which
+links it led to, so that a repetition brings nothing deleted back.  A claim on an equal link is let
+go: from then on the link itself is found.
 """
 
 import secrets
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import redis
 
 from shortener.links import batches
 
-# KEYS the claims  ARGV[1] seconds that they hold, then for each: digest of what is asked for, first
-# number, nonce.  Answers each claim as whoever came first made it.
+# KEYS the claims  ARGV[1] seconds that they hold, then the value of each
+# Answers nothing for each that was free and is ours now, the value of the others.
 TAKE = """
 local answers = {}
 for i, key in ipairs(KEYS) do
-  local digest, first, nonce = ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
-  if redis.call('HSETNX', key, 'h', digest) == 1 then
-    redis.call('HSET', key, 'n', first, 's', nonce)
-    redis.call('EXPIRE', key, ARGV[1])
-  end
-  answers[i] = redis.call('HMGET', key, 'h', 'n', 's', 'd')
+  local taken = redis.call('SET', key, ARGV[i + 1], 'NX', 'EX', ARGV[1])
+  answers[i] = not taken and redis.call('GET', key)
 end
 return answers
 """
 
-# KEYS the claims  ARGV for each the first number it was seen with, and what it led to
-FINISH = """
+# KEYS the claims  ARGV for each the value that it was seen with, and another one, or '' for none
+# Answers 1 for each that still had its value.
+CHANGE = """
 local answers = {}
 for i, key in ipairs(KEYS) do
-  answers[i] = redis.call('HGET', key, 'n') == ARGV[2 * i - 1]
-  if answers[i] then redis.call('HSET', key, 'd', ARGV[2 * i]) end
+  local is_same, new = redis.call('GET', key) == ARGV[2 * i - 1], ARGV[2 * i]
+  if is_same and new == '' then
+    redis.call('DEL', key)
+  elseif is_same then
+    redis.call('SET', key, new, 'KEEPTTL')
+  end
+  answers[i] = is_same
 end
 return answers
 """
 
-# KEYS[1] the claim  ARGV[1] the first number it was seen with
-DROP = """
-if redis.call('HGET', KEYS[1], 'n') == ARGV[1] then redis.call('DEL', KEYS[1]) end
-"""
+LEAP = 24 * 3600  # seconds that the number of a further try is remembered: as long as any claim
+
+Led = list[tuple[str, int] | None]  # what became of each item: name and number of a link
+
+
+class _Stored(msgspec.Struct, frozen=True, array_like=True):
+    digest: str
+    first: int
+    nonce: str
+    done: Led | None = None
+
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list[tuple[str, int] | None]).decode
+_decode = msgspec.json.Decoder(_Stored).decode
 
 
 class Claim(NamedTuple):
     """What is reserved: numbers from `first` on, and what was made already, by name and number."""
 
     key: str
-    digest: bytes
+    value: bytes  # as it is stored
+    is_ours: bool  # taken just now, and not by somebody before
+    digest: str
     first: int
     nonce: bytes
-    done: list[tuple[str, int] | None] | None
+    done: Led | None
 
 
 class Claims:
@@ -64,31 +78,44 @@ class Claims:
 
     def __init__(self, store: redis.Redis) -> None:
         self._store = store
-        self._drop = store.register_script(DROP)
 
-    def take(self, wanted: Sequence[tuple[str, bytes, int]], seconds: int) -> list[Claim]:
+    def take(self, wanted: Sequence[tuple[str, str, int]], seconds: int) -> list[Claim]:
         """Claim each key, for a digest of the request and a first number, for so many seconds.
 
         Of two at once both get the numbers of whoever was first.
         """
-        asked = [(*one, secrets.token_hex(16)) for one in wanted]
-        taken = batches.each(self._store, TAKE, asked, seconds)
+        new = [
+            _encode(_Stored(digest, first, secrets.token_hex(16))) for _, digest, first in wanted
+        ]
+        asked = [(key, value) for (key, *_), value in zip(wanted, new, strict=True)]
+        others = batches.each(self._store, TAKE, asked, seconds)
         return [
-            Claim(key, digest, int(first), nonce, None if done is None else _decode(done))
-            for (key, *_), (digest, first, nonce, done) in zip(wanted, taken, strict=True)
+            _claim(key, value if other is None else other, other is None)
+            for (key, value), other in zip(asked, others, strict=True)
         ]
 
     def leap(self, claim: Claim, item: int, leap: int, number: int) -> int:
         """The number for the next try of one item: `number`, or the one that was taken before."""
-        field = f"{item}.{leap}"
-        self._store.hsetnx(claim.key, field, str(number))
-        return int(cast("bytes", self._store.hget(claim.key, field)))
+        key = f"{claim.key}:{item}.{leap}"
+        pipeline = self._store.pipeline(transaction=False)
+        pipeline.set(key, number, nx=True, ex=LEAP)
+        pipeline.get(key)
+        return int(cast("bytes", pipeline.execute()[1]))
 
-    def finish(self, made: Sequence[tuple[Claim, list[tuple[str, int] | None]]]) -> None:
-        """Note what each claim led to."""
-        led = [(claim.key, claim.first, _encode(links)) for claim, links in made]
-        batches.each(self._store, FINISH, led)
+    def finish(self, claim: Claim, led: Led) -> None:
+        """Note what a claim led to."""
+        done = _Stored(claim.digest, claim.first, claim.nonce.decode(), led)
+        self._change([(claim.key, claim.value, _encode(done))])
 
-    def drop(self, claim: Claim) -> None:
-        """Let go of a claim that no longer says what is there."""
-        self._drop(keys=[claim.key], args=[claim.first])
+    def drop(self, claims: Sequence[Claim]) -> None:
+        """Let go of claims."""
+        self._change([(claim.key, claim.value, b"") for claim in claims])
+
+    def _change(self, items: Sequence[tuple[str, Any, Any]]) -> None:
+        batches.each(self._store, CHANGE, items)
+
+
+def _claim(key: str, value: bytes, is_ours: bool) -> Claim:
+    stored = _decode(value)
+    nonce = stored.nonce.encode()
+    return Claim(key, value, is_ours, stored.digest, stored.first, nonce, stored.done)

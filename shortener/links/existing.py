@@ -19,8 +19,7 @@ class Existing:
         links = iter(self._links.read([name for some in names for name in some]))
         found: dict[int, Link] = {}
         for (item, wish), some in zip(wishes.items(), names, strict=True):
-            live = self.live([next(links) for _ in some], wish, now)
-            if live:
+            if some and (live := self.live([next(links) for _ in some], wish, now)):
                 found[item] = min(live, key=lambda link: link.place)
         return found
 

@@ -114,6 +114,18 @@ class Wish(msgspec.Struct, frozen=True):
             and (self.password is None or self.password.matches(link.password))
         )
 
+    def is_led_to(self, link: Link, now: int) -> bool:
+        """Whether a link that was made for the same request is the answer still, at `now`.
+
+        One that was to equal the wish may have been changed meanwhile.
+        """
+        return not self.may_be_another or (
+            self.is_met_by(link)
+            and link.password is None
+            and link.max_clicks == self.fields.get("max_clicks")
+            and not link.is_over(now)
+        )
+
     def link(self, number: int, code: str, by: str, now: int) -> Link:
         """The link that it asks for."""
         fields: dict[str, Any] = {

@@ -24,7 +24,6 @@ from shortener.links.url_index import UrlIndex
 MAX_LEAPS = 24  # numbers tried until a free code is found; the last leap is 2**23 numbers wide
 REPEAT = 24 * 3600  # seconds that an idempotency key is remembered
 RACE = 60  # seconds that a request for an equal link may take to make it
-RACES = 8  # times that such a link may vanish while it is asked for
 
 
 class Made(NamedTuple):
@@ -92,12 +91,12 @@ class Mint:
             made |= self._find_or_make(seeking, by, now)
         outcomes = [made[item] for item in range(len(wishes))]
         if claim and claim.done is None:
-            self._claims.finish([(claim, [_noted(outcome) for outcome in outcomes])])
+            self._claims.finish(claim, [_noted(outcome) for outcome in outcomes])
         return outcomes
 
     def _claim(self, repetition: Repetition, by: str, count: int) -> Claim:
         digest = hashlib.sha256(repetition.key.encode()).hexdigest()[:32]
-        body = hashlib.sha256(repetition.body).hexdigest().encode()
+        body = hashlib.sha256(repetition.body).hexdigest()
         wanted = (keys.claim(by, digest), body, self._numbers(count))
         claim = self._claims.take([wanted], REPEAT)[0]
         if claim.digest != body:
@@ -124,7 +123,7 @@ class Mint:
             found = self._press.put([one.wish for one in tries], links)
             collided: list[_Try] = []
             for one, link, taken in zip(tries, links, found, strict=True):
-                outcome = _outcome(one, link, taken)
+                outcome = _outcome(one, link, taken, now)
                 if outcome is None:
                     collided.append(one)
                 else:
@@ -140,48 +139,34 @@ class Mint:
     def _find_or_make(self, wishes: dict[int, Wish], by: str, now: int) -> Outcomes:
         """For each wish the oldest equal link, or a new one; of two at once both get one link.
 
-        Who finds none claims a number under what is asked for, and whoever asks for the same
-        meanwhile makes the same link, or takes the one that the claim has led to.  Only a claim
-        whose link is no longer what was asked for is dropped.
+        Who finds none claims a number under what is asked for, and looks again.  Whoever asks for
+        the same meanwhile makes the same link; whoever comes when the claim was let go finds it.
         """
-        outcomes: Outcomes = {}
-        for _ in range(RACES):
-            outcomes |= {
-                item: Made(link, False) for item, link in self._existing.equal(wishes, now).items()
-            }
-            wishes = _without(wishes, outcomes)
-            if wishes:
-                outcomes |= self._make_claimed(wishes, by, now)
-                wishes = _without(wishes, outcomes)
-            if not wishes:
-                break
-        return outcomes | {item: CodesExhausted() for item in wishes}
+        outcomes = self._found(wishes, now)
+        missing = {item: wish for item, wish in wishes.items() if item not in outcomes}
+        if missing:
+            claims = self._claim_equals(missing)
+            outcomes |= self._found(missing, now)
+            tries = [
+                _Try(item, wish, claims[item].first, claims[item])
+                for item, wish in missing.items()
+                if item not in outcomes
+            ]
+            outcomes |= self._settle(tries, by, now)
+            self._claims.drop([claim for claim in claims.values() if claim.is_ours])
+        return outcomes
 
-    def _make_claimed(self, wishes: dict[int, Wish], by: str, now: int) -> Outcomes:
-        """What could be made of the wishes; the others are to be looked for again."""
+    def _found(self, wishes: dict[int, Wish], now: int) -> Outcomes:
+        equal = self._existing.equal(wishes, now)
+        return {item: Made(link, False) for item, link in equal.items()}
+
+    def _claim_equals(self, wishes: dict[int, Wish]) -> dict[int, Claim]:
         first = self._numbers(len(wishes))
         wanted = [
-            (keys.claim("find", _digest(wish)), b"", first + place)
-            for place, wish in enumerate(wishes.values())
+            (keys.claim("find", _digest(wish)), "", number)
+            for number, wish in enumerate(wishes.values(), first)
         ]
-        claims = dict(zip(wishes, self._claims.take(wanted, RACE), strict=True))
-        open_ = {item: claim for item, claim in claims.items() if claim.done is None}
-        tries = [_Try(item, wishes[item], claim.first, claim) for item, claim in open_.items()]
-        led = self._settle(tries, by, now)
-        made = [item for item, outcome in led.items() if isinstance(outcome, Made)]
-        self._claims.finish([(claims[item], [_noted(led[item])]) for item in made])
-        for item in claims.keys() - open_.keys():
-            led[item] = self._made_before(claims[item])[0]
-        held = {item: made for item, made in led.items() if self._holds(made, wishes[item], now)}
-        for item in claims.keys() - held.keys():
-            self._claims.drop(claims[item])
-        return held
-
-    def _holds(self, outcome: Made | Problem, wish: Wish, now: int) -> bool:
-        """Whether what a claim led to is still what is asked for."""
-        if isinstance(outcome, Problem):
-            return not isinstance(outcome, LinkNotFound)
-        return outcome.is_new or bool(self._existing.live([outcome.link], wish, now))
+        return dict(zip(wishes, self._claims.take(wanted, RACE), strict=True))
 
     def _numbers(self, count: int) -> int:
         """The first of so many new numbers."""
@@ -200,21 +185,17 @@ class Mint:
         return one.wish.link(one.number, code, by, now)
 
 
-def _outcome(one: _Try, link: Link, taken: Link | None) -> Made | Problem | None:
+def _outcome(one: _Try, link: Link, taken: Link | None, now: int) -> Made | Problem | None:
     """What became of a try; None when its code is taken and another one may be made."""
     if taken is None:
         return Made(link, True)
-    if one.claim is not None and taken.number == one.number:
+    if one.claim is not None and taken.number == one.number and one.wish.is_led_to(taken, now):
         return Made(taken, False)
     if one.wish.code is None:
         return None
     if (taken.by == link.by or one.wish.arrival) and one.wish.is_met_by(taken):
         return Made(taken, False)
     return CodeTaken(f"{one.wish.code} is the code of another link.")
-
-
-def _without(wishes: dict[int, Wish], outcomes: Outcomes) -> dict[int, Wish]:
-    return {item: wish for item, wish in wishes.items() if item not in outcomes}
 
 
 def _noted(outcome: Made | Problem) -> tuple[str, int] | None:
