@@ -76,24 +76,42 @@ local function cell(key, expires, field, people, bots, repeats)
   if repeats > 0 then bump(key, expires, field + 2, repeats) end
 end
 
+-- When what counts the visitors of a day goes: late enough for clicks that were held up.
+local now
+local function visitors_expire(day)
+  now = now or call('TIME')[1]
+  return math.max(day[7], now + %(spare)d)
+end
+
 -- How many of these people are visitors who were not counted yet; `counted` were, on that day, or
 -- nobody was.  The estimate may leap by more than came: then those who come next make up for it.
 local function grown(day, quarter, counted)
   local added = try('PFADD', day[5], unpack(quarter[7]))
   if type(added) == 'table' then return 0 end
   if not counted then
-    local expires = math.max(day[7], call('TIME')[1] + %(spare)d)
-    call('EXPIREAT', day[5], expires)
-    try('HSET', day[6], day[8], 0)
-    call('EXPIREAT', day[6], expires)
+    call('EXPIREAT', day[5], visitors_expire(day))
+    day.has_first = true
   end
   if added == 0 then return 0 end
+  if not counted and #quarter[7] == 1 then return math.min(quarter[6], 1) end
   return math.max(0, math.min(quarter[6], call('PFCOUNT', day[5]) - (counted or 0)))
+end
+
+-- Remember that so many visitors more were counted on a day.
+local expiring = {}  -- the hashes that know when to go
+local function remember(day, visitors)
+  if not day.has_first then
+    if visitors > 0 then try('HINCRBY', day[6], day[8], visitors) end
+  elseif type(try('HSET', day[6], day[8], visitors)) ~= 'table' and not expiring[day[6]] then
+    call('EXPIREAT', day[6], visitors_expire(day))
+    expiring[day[6]] = true
+  end
 end
 
 -- What becomes of labels that the month has not seen: what it has of those that take part, their
 -- names, their fields in the day, clicks, and what the month is to remember of their numbers.
-local function admit(month, place, old, names, fields, clicks)
+-- A month that `is_new` need not be asked.
+local function admit(month, is_new, place, old, names, fields, clicks)
   local asked, at, letters, n = {}, {}, {}, 0  -- `at`: where a letter or a number is asked for
   for i = 1, #names do
     if not old[i] then
@@ -105,7 +123,7 @@ local function admit(month, place, old, names, fields, clicks)
       if not at[number] then asked[n + 1], at[number], n = number, n + 1, n + 1 end
     end
   end
-  local found, given, more, m = read(month, asked), {}, {}, 0
+  local found, given, more, m = is_new and {} or read(month, asked), {}, {}, 0
   local known, there, days, counts, others, k = {}, {}, {}, {}, {}, 0
   for i = 1, #names do
     local letter, is_other = letters[i], false
@@ -138,12 +156,13 @@ end
 
 -- Clicks by label, of the month and of the day.
 local function label(month, stretch, expires, place, names, fields, clicks)
-  local old, are_new, more = read(month, names), false, nil
+  local old, new, more = read(month, names), 0, nil
   for i = 1, old and #names or 0 do
-    if not old[i] then are_new = true break end
+    if not old[i] then new = new + 1 end
   end
-  if are_new then
-    old, names, fields, clicks, more = admit(month, place, old, names, fields, clicks)
+  if new > 0 then
+    local is_new = new == #names and call('EXISTS', month) == 0
+    old, names, fields, clicks, more = admit(month, is_new, place, old, names, fields, clicks)
   end
   add(month, 0, names, clicks, old, more)
   if old then add(stretch, expires, fields, clicks) end
@@ -166,7 +185,7 @@ local function count(day, gains)
     cell(quarter[1], quarter[2], quarter[3], quarter[4], quarter[5], again)
     people, bots, repeats = people + quarter[4], bots + quarter[5], repeats + again
   end
-  if visitors > 0 then try('HINCRBY', day[6], day[8], visitors) end
+  remember(day, visitors)
   cell(day[1], day[2], day[3], people, bots, repeats)
   local month = day[4]
   gains[month] = (gains[month] or 0) + people

@@ -50,6 +50,7 @@ class Increments:
                     subjects.setdefault(target, []).append(places)
         self._groups: dict[str, list[tuple[str, _Group]]] = defaultdict(list)
         self._costs: dict[str, list[int]] = defaultdict(list)
+        self._sorted: tuple[str, int, list[list[_Group]]] = "", 0, []  # by part, of one bucket
         self.largest = 0
         for target, parts in subjects.items():
             places = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
@@ -66,8 +67,12 @@ class Increments:
 
     def packed(self, bucket: str, part: int, parts: int) -> bytes:
         """The groups in a part of a bucket as `tally.APPLY` takes them."""
-        groups = self._groups.get(bucket, [])
-        return _pack([g for name, g in groups if parts == 1 or marks.part_of(name, parts) == part])
+        if self._sorted[:2] != (bucket, parts):  # parts are asked for one after the other
+            sorted_ = [list[_Group]() for _ in range(parts)]
+            for name, group in self._groups.get(bucket, []):
+                sorted_[marks.part_of(name, parts)].append(group)
+            self._sorted = bucket, parts, sorted_
+        return _pack(self._sorted[2][part])
 
     def concerning(
         self, clicks: Sequence[Click], bucket: str, part: int, parts: int
