@@ -160,7 +160,11 @@ def step_back(by: int) -> None:
     """Leave the processor to the others: our priority goes down by `by` (0 to 19).
 
     Where Linux shares it out between sessions first (`sched_autogroup`), that of our session does.
+    There we also interrupt nobody when we have something to do again (`SCHED_BATCH`).
     """
     os.nice(by)
+    if hasattr(os, "SCHED_BATCH"):
+        with contextlib.suppress(OSError):  # a container may forbid it
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     with contextlib.suppress(OSError):  # no Linux, or not shared out like this
         Path("/proc/self/autogroup").write_text(str(by))

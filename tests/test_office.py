@@ -178,3 +178,13 @@ def test_an_office_does_not_outlive_its_worker(server: Server) -> None:
         lambda: server.pids("shortener: office"), lambda found: found not in ([], [old])
     )
     assert eventually(lambda: Path(f"/proc/{old}").exists(), lambda there: not there) is False
+
+
+def test_reports_and_counting_leave_the_processor_to_visitors(server: Server) -> None:
+    """Offices and the aggregator have a lower priority than workers, and interrupt nobody."""
+    others = [office(server), *server.pids("shortener: aggregator")]
+    (worker,) = server.workers()
+    usual = os.getpriority(os.PRIO_PROCESS, worker)
+    assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in others} == {min(usual + 10, 19)}
+    assert {os.sched_getscheduler(pid) for pid in others} == {os.SCHED_BATCH}
+    assert os.sched_getscheduler(worker) != os.SCHED_BATCH
