@@ -13,7 +13,7 @@
     tags:{b}               hash    links       tag -> number of its links         never
     x:{b}:GROUP            zset    url_index   digest of a URL and a name         with the link
     c:{b}:OWNER:DIGEST     string  claims      what a request makes               a day, a minute
-    c:{b}:OWNER:DIGEST:N.L string  claims      number of item N's leap L          a day
+    c:{b}:OWNER:DIGEST:... string  claims      number of an item's further try    a day
     o:{b}                  hash    transfer    statistics that were added once    never
     retags                 hash    tags        a tag being renamed -> its new one when done
     marks:{b}              hash    tally       journal -> mark: applied so far    with journal

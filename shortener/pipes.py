@@ -49,11 +49,6 @@ class Pipe(asyncio.Protocol):
 
     # What it is for:
 
-    @property
-    def is_open(self) -> bool:
-        """Whether commands can be sent."""
-        return self._transport is not None
-
     def ask(self, then: Then, *command: bytes) -> None:
         """Send a command.  `then` gets the reply, also when it is an error; never, when the
         connection is lost before."""

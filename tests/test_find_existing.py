@@ -157,31 +157,68 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_claim_that_was_left_leads_to_equal_links_only(
+def test_a_claim_leads_to_equal_links_only(
     new_server: NewServer, tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    """Somebody's request is lost when its number is claimed.  The next request makes the link; when
-    that is changed, the one after it makes another, and its repetition finds that."""
+    """A request has made its link and is held up before it lets its claim go.  Meanwhile the link
+    is changed: the next request makes another one, and its repetition finds that."""
     redis = private_redis(tmp_path / "redis")
     cutting = Cutting(tmp_path / "cutting", Path(redis.url.removeprefix("unix://")))
     try:
         server = new_server(REDIS_URL=cutting.url, WORKERS="1").start()
-        url = "https://example.com/left"
-        cutting.cut_reply_to = b"'NX', 'EX'"
-        assert (find(server, url).status_code, cutting.cuts) == (503, 1)
-        first = eventually(lambda: find(server, url), lambda answer: answer.status_code != 503)
-        assert first.status_code == 201
-        code = first.json()["code"]
-        assert server.api("PATCH", f"/links/{code}", json=change).status_code == 200
-        server.follow(code)
-        second, third = find(server, url), find(server, url)
-        assert (second.status_code, third.status_code) == (201, 200)
-        assert second.json()["code"] not in (code, "")
+        url = "https://example.com/held-up"
+        cutting.hold = b"KEEPTTL"
+        with ThreadPoolExecutor(1) as thread:
+            held_up = thread.submit(find, server, url)
+            assert cutting.held.wait(PATIENCE)
+            cutting.hold = None
+            (link,) = server.api("GET", "/links").json()["links"]
+            changed = server.api("PATCH", f"/links/{link['code']}", json=change)
+            assert changed.status_code == 200
+            server.follow(link["code"])
+            second, third = find(server, url), find(server, url)
+            cutting.go_on.set()
+            first = held_up.result()
+        assert [answer.status_code for answer in (first, second, third)] == [201, 201, 200]
+        assert first.json()["code"] == link["code"] != second.json()["code"]
         assert second.json()["url"] == url
         assert third.json()["code"] == second.json()["code"]
-        store = connections.sync(redis.url)
-        assert all(0 < store.ttl(key) <= 24 * 3600 for key in store.scan_iter("c:*"))
         server.stop()
     finally:
         cutting.close()
         redis.stop()
+
+
+def test_a_claim_that_was_left_is_let_go_by_the_next(new_server: NewServer, tmp_path: Path) -> None:
+    """Whoever finishes what somebody else has begun leaves no claim: a link that is deleted then
+    does not come back with its number."""
+    redis = private_redis(tmp_path / "redis")
+    cutting = Cutting(tmp_path / "cutting", Path(redis.url.removeprefix("unix://")))
+    try:
+        server = new_server(REDIS_URL=cutting.url, WORKERS="1").start()
+        url, store = "https://example.com/let-go", connections.sync(redis.url)
+        cutting.cut_reply_to = b"'NX', 'EX'"
+        assert (find(server, url).status_code, cutting.cuts) == (503, 1)
+        assert len(list(store.scan_iter("c:*"))) == 1
+        first = eventually(lambda: find(server, url), lambda answer: answer.status_code != 503)
+        assert first.status_code == 201
+        assert list(store.scan_iter("c:*")) == []
+        code = first.json()["code"]
+        assert server.api("DELETE", f"/links/{code}").status_code == 204
+        assert find(server, url).json()["code"] != code
+        server.stop()
+    finally:
+        cutting.close()
+        redis.stop()
+
+
+def test_many_links_to_one_address_are_looked_through(server: Server) -> None:
+    """The oldest of thirty is found, and so is the one that equals in another field."""
+    url = "https://example.com/many"
+    links = [server.make_link(url, title=f"{n}") for n in range(30)]
+    assert find(server, url).json() == links[0]
+    assert find(server, url, title="23").json() == links[23]
+    bulk = [{"url": url, "find_existing": True, "title": f"{n}"} for n in range(31)]
+    results = server.api("POST", "/links/bulk", json={"links": bulk}).json()["results"]
+    assert [result["status"] for result in results] == [200] * 30 + [201]
+    assert [result["link"]["code"] for result in results[:30]] == [link["code"] for link in links]

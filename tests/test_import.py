@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from shortener import connections, keys
 from shortener.cli.columns import IMPORT_COLUMNS
+from shortener.cli.sending import batches
+from shortener.cli.sources import Line, json_lines
 from tests.harness import Server, environment, eventually, run, start
 from tests.terminal import Terminal
 from tests.wire import Wire
@@ -304,6 +307,35 @@ def test_repeating_an_import_changes_nothing(server: Server, imported: Import) -
     again = imported(content)
     assert again.stdout == "0 created, 2 there already, 0 failed\n", again.stderr
     assert total(server) == before
+
+
+ALIKE: dict[str, dict[str, str]] = {
+    "over": {"expires_at": "2024-01-01T00:00:00Z"},
+    "locked": {"password_hash": "scrypt:32768:8:1$salt$00ff"},
+}
+
+
+@pytest.mark.parametrize("fields", ALIKE.values(), ids=ALIKE)
+def test_records_that_are_alike_make_one_link(server: Server, fields: dict[str, str]) -> None:
+    """Also when it is over already, or asks for a password; and they take few numbers."""
+    url = f"https://example.com/alike/{next(iter(fields))}"
+    record = {"type": "link", "url": url} | fields
+    store = connections.sync(f"unix://{server.data_dir}/redis/socket")
+    before = int(store.get(keys.NUMBER) or 0)  # type: ignore[arg-type]
+    result = server.api("POST", "/import", json={"records": [record] * 30}).json()
+    assert (result["created"], result["existing"], result["errors"]) == (1, 29, [])
+    assert int(store.get(keys.NUMBER)) <= before + 1_000  # type: ignore[arg-type]
+
+
+def test_passwords_come_few_at_a_time(tmp_path: Path) -> None:
+    """Each takes the server 50 ms and more; a call of a thousand would not be answered in time."""
+    file = tmp_path / "links.jsonl"
+    locked = b'{"url":"https://example.com/","password":"secret"}\n'
+    file.write_bytes(locked * 120 + b'{"url":"https://example.com/"}\n' * 2_000)
+    with file.open("rb") as opened:
+        lines = [line for line in json_lines(opened) if isinstance(line, Line)]
+    sizes = [len(batch.lines) for batch in batches(iter(lines))]
+    assert sizes == [50, 50, 1_000, 1_000, 20]
 
 
 def test_only_an_admin_imports(server: Server, imported: Import) -> None:

@@ -18,9 +18,10 @@ from shortener.cli.sources import Line
 from shortener.client import CallError, Client, Patience
 
 MAX_RECORDS = 1000  # a call
+MAX_PASSWORDS = 50  # a call: some 3 seconds of the server's, several times that on a busy one
 MAX_BYTES = 8 << 20  # a call, unless one record is larger
 AT_ONCE = 4  # calls under way: fewer may all come to one of two workers
-TIMEOUT = 180.0  # seconds: a thousand passwords take as many slow hashes
+TIMEOUT = 180.0  # seconds
 _REFUSED = frozenset({400, 413, 422})
 
 
@@ -56,17 +57,22 @@ class _Answer(msgspec.Struct):
 
 def batches(lines: Iterator[Line]) -> Iterator[Batch]:
     """The records in batches.  What describes the export goes with each of its batches."""
-    export, gathered, size = b"null", list[Line](), 0
+    export, gathered, size, passwords = b"null", list[Line](), 0, 0
     for line in lines:
-        is_full = len(gathered) == MAX_RECORDS or size + len(line.record) > MAX_BYTES
+        is_full = (
+            len(gathered) == MAX_RECORDS
+            or size + len(line.record) > MAX_BYTES
+            or passwords + line.has_password > MAX_PASSWORDS
+        )
         if gathered and (is_full or line.kind == "export"):
             yield Batch(gathered, export)
-            gathered, size = [], 0
+            gathered, size, passwords = [], 0, 0
         if line.kind == "export":
             export = line.record
         else:
             gathered.append(line)
             size += len(line.record) + 1
+            passwords += line.has_password
     if gathered:
         yield Batch(gathered, export)
 

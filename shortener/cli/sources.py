@@ -28,6 +28,7 @@ class Line(NamedTuple):
     number: int  # of the line, from 1
     kind: str  # link, tag, site or export
     record: bytes
+    has_password: bool = False  # which the server has to hash
 
 
 class Unread(NamedTuple):
@@ -45,6 +46,7 @@ class _Head(msgspec.Struct):
     """What is looked at of a JSON line; all of it is checked to be JSON."""
 
     type: str | None = None
+    password: object = None
 
 
 Lines = Iterator[Line | Unread]
@@ -85,7 +87,7 @@ def json_lines(file: BinaryIO) -> Lines:
 def _checked(number: int, line: bytes) -> Line | Unread:
     try:
         line.decode()
-        kind = _head(line).type
+        head = _head(line)
     except UnicodeDecodeError:
         return Unread(number, "is not UTF-8")
     except msgspec.ValidationError as error:
@@ -93,10 +95,10 @@ def _checked(number: int, line: bytes) -> Line | Unread:
     except (msgspec.DecodeError, RecursionError) as error:
         reason = str(error).removeprefix("JSON is malformed: ")
         return Unread(number, f"is not valid JSON: {reason}")
-    if kind is None:  # written by hand: a link
+    if head.type is None:  # written by hand: a link
         rest = line[1:].lstrip()
         line = b'{"type":"link"' + (b"" if rest == b"}" else b",") + rest
-    return Line(number, kind or "link", line)
+    return Line(number, head.type or "link", line, head.password is not None)
 
 
 def csv_rows(file: io.BufferedReader, ignored: Sequence[str], zone: tzinfo | None) -> Lines:
@@ -141,7 +143,8 @@ def _link(number: int, row: list[str], width: int, wanted: list[Column]) -> Line
     if len(row) != width:
         return Unread(number, f"has {len(row)} columns, not {width}")
     try:
-        return Line(number, "link", _encode(record(row, wanted)))
+        found = record(row, wanted)
+        return Line(number, "link", _encode(found), found.get("password") is not None)
     except UnicodeEncodeError:
         return Unread(number, "is not UTF-8")
     except ValueError as error:

@@ -66,7 +66,6 @@ class Claim(NamedTuple):
 
     key: str
     value: bytes  # as it is stored
-    is_ours: bool  # taken just now, and not by somebody before
     digest: str
     first: int
     nonce: bytes
@@ -90,13 +89,13 @@ class Claims:
         asked = [(key, value) for (key, *_), value in zip(wanted, new, strict=True)]
         others = batches.each(self._store, TAKE, asked, seconds)
         return [
-            _claim(key, value if other is None else other, other is None)
+            _claim(key, value if other is None else other)
             for (key, value), other in zip(asked, others, strict=True)
         ]
 
     def leap(self, claim: Claim, item: int, leap: int, number: int) -> int:
         """The number for the next try of one item: `number`, or the one that was taken before."""
-        key = f"{claim.key}:{item}.{leap}"
+        key = f"{claim.key}:{claim.first}.{item}.{leap}"
         pipeline = self._store.pipeline(transaction=False)
         pipeline.set(key, number, nx=True, ex=LEAP)
         pipeline.get(key)
@@ -115,7 +114,7 @@ class Claims:
         batches.each(self._store, CHANGE, items)
 
 
-def _claim(key: str, value: bytes, is_ours: bool) -> Claim:
+def _claim(key: str, value: bytes) -> Claim:
     stored = _decode(value)
     nonce = stored.nonce.encode()
-    return Claim(key, value, is_ours, stored.digest, stored.first, nonce, stored.done)
+    return Claim(key, value, stored.digest, stored.first, nonce, stored.done)

@@ -10,10 +10,13 @@ the answer: the mint makes it or says why not.
 """
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import redis
 
 from shortener import connections, keys, pipes
@@ -21,7 +24,7 @@ from shortener.accounts import Account, Uses, living
 from shortener.codes import Codes
 from shortener.errors import Internal, Problem, StoreAway
 from shortener.gauges import REDIS_ERRORS, Counters
-from shortener.links.link import Link, Wish
+from shortener.links.link import Link, Wish, decode
 from shortener.links.press import CREATE, SHA1, Sheet, sheets
 from shortener.links.url_index import entry
 from shortener.pipes import Command, Pipe
@@ -38,6 +41,9 @@ class Order(NamedTuple):
     wish: Wish
     now: int  # seconds since 1970
     made: "asyncio.Future[Link | None]"
+
+
+Outcome = Link | Problem | None  # a new link, or why there is none; None: ask the mint
 
 
 class Express:
@@ -61,7 +67,7 @@ class Express:
     async def make(self, digest: str, wish: Wish, now: int) -> Link | None:
         """The new link; None when nothing was made and the mint is to be asked.
 
-        Raises `StoreAway`; then it may have been made, and nobody was told.
+        Raises `StoreAway` and `Internal`; then it may have been made, and nobody was told.
         """
         loop = asyncio.get_running_loop()
         order = Order(digest, wish, now, loop.create_future())
@@ -77,27 +83,37 @@ class Express:
             try:
                 async with asyncio.timeout(connections.CALL_TIMEOUT):
                     made = await self._make(batch)
-            except (OSError, TimeoutError, connections.StoreError) as error:
-                self._counters.add(REDIS_ERRORS)
-                if self._store is not None:
-                    self._store.abort()
+            except redis.ResponseError as error:
+                self._end(batch, [_problem(error)] * len(batch))
+            except (OSError, TimeoutError, connections.StoreError):
+                self._hang_up()
                 waiting, self._waiting = [*batch, *self._waiting], []
-                self._fail(waiting, _problem(error))
+                self._end(waiting, [StoreAway()] * len(waiting))
             except Exception:  # whatever it is, it is no reason to make no more
                 log.exception("links cannot be made")
-                self._fail(batch, Internal())
+                self._end(batch, [Internal()] * len(batch))
             else:
-                for order, link in zip(batch, made, strict=True):
-                    if not order.made.done():
-                        order.made.set_result(link)
+                self._end(batch, made)
         self._working = None
 
-    def _fail(self, orders: Sequence[Order], problem: Problem) -> None:
-        for order in orders:
-            if not order.made.done():
-                order.made.set_exception(problem)
+    def _end(self, orders: Sequence[Order], outcomes: Sequence[Outcome]) -> None:
+        if any(isinstance(outcome, Problem) for outcome in outcomes):
+            self._counters.add(REDIS_ERRORS)
+        for order, outcome in zip(orders, outcomes, strict=True):
+            if order.made.done():  # nobody waits any more
+                continue
+            if isinstance(outcome, Problem):
+                order.made.set_exception(outcome)
+            else:
+                order.made.set_result(outcome)
 
-    async def _make(self, batch: Sequence[Order]) -> list[Link | None]:
+    def _hang_up(self) -> None:
+        """The connection is of no use."""
+        if self._store is not None:
+            self._store.abort()
+            self._store = None
+
+    async def _make(self, batch: Sequence[Order]) -> list[Outcome]:
         """Raises `OSError`, and the store's errors."""
         if self._codes is None:
             self._codes = await self._find_codes()
@@ -126,11 +142,18 @@ class Express:
 
     async def _begin(self, batch: Sequence[Order], store: Pipe) -> tuple[int, dict[str, Account]]:
         """The first of so many numbers, and by the key's digest who may make links."""
-        now, digests = batch[0].now, list(dict.fromkeys(order.digest for order in batch))
+        now, digests = int(time.time()), list(dict.fromkeys(order.digest for order in batch))
         asked = ("HMGET", keys.KEYS, *digests), ("INCRBY", keys.NUMBER, len(batch))
-        records, last = await _call(store, asked)
-        found = {d: living(record, now) for d, record in zip(digests, records, strict=True)}
-        able = {d: account for d, account in found.items() if account and self._may(account)}
+        records, last = await store.call(*asked)
+        for reply in (records, last):
+            if pipes.is_error(reply):
+                raise redis.ResponseError(str(reply))
+        able: dict[str, Account] = {}
+        for digest, record in zip(digests, records, strict=True):
+            with contextlib.suppress(msgspec.MsgspecError):  # Flask says what is wrong with it
+                account = living(record, now)
+                if account is not None and self._may(account):
+                    able[digest] = account
         return last - len(batch) + 1, able
 
     def _lost(self, store: Pipe) -> None:
@@ -139,34 +162,53 @@ class Express:
 
 
 def _problem(error: Exception) -> Problem:
-    """What to tell those for whom nothing was made, or nobody knows."""
-    if not isinstance(error, redis.ResponseError) or connections.is_away(error):
+    """What to tell those whose link Redis refuses to write."""
+    if connections.is_away(error):
         return StoreAway()
-    log.error("links cannot be made: %s", error)
+    log.error("a link cannot be made: %s", error)
     return Internal()
 
 
 async def _write(
     wishes: Sequence[Wish], links: Sequence[Link], also: Sequence[Command], store: Pipe
-) -> list[Link | None]:
-    """Write the links whose code is free, and what else there is; the links that were made."""
-    written = list(sheets(wishes, links))
-    entries = [("ZADD", key, 0, member) for key, member in map(entry, links)]
-    answers = await store.call(*map(_script, written), *entries, *also)
-    lost = [place for place, answer in enumerate(answers) if _is_unknown(answer)]
-    if lost:  # the server was started anew, or has flushed its scripts
-        load = ("SCRIPT", "LOAD", CREATE)
-        _, *again = await _call(store, [load, *(_script(written[place]) for place in lost)])
-        for place, answer in zip(lost, again, strict=True):
+) -> list[Outcome]:
+    """Write the links whose code is free, and what else there is, which may fail.
+
+    Each is judged by itself: a link is made when its record and its entry are there.
+    """
+    written, entries = list(sheets(wishes, links)), [entry(link) for link in links]
+    enter: list[Command] = [("ZADD", key, 0, member) for key, member in entries]
+    answers = await store.call(*map(_script, written), *enter, *also)
+    unknown = [place for place, answer in enumerate(answers) if _is_unknown(answer)]
+    if unknown:  # the server was started anew, or has flushed its scripts
+        again = [("SCRIPT", "LOAD", CREATE), *(_script(written[place]) for place in unknown)]
+        _, *known = await store.call(*again)
+        for place, answer in zip(unknown, known, strict=True):
             answers[place] = answer
-    _check(answers)
-    taken: dict[int, Link] = {}
+    outcomes: list[Outcome] = list(links)
+    wrong: list[Command] = []  # entries of links that were not made
     for sheet, found in zip(written, answers, strict=False):
-        taken |= sheet.taken(found)
-    others = [links[place] for place, other in taken.items() if other.url != links[place].url]
-    if others:
-        await _call(store, [("ZREM", key, member) for key, member in map(entry, others)])
-    return [None if place in taken else link for place, link in enumerate(links)]
+        of_each = [found] * len(sheet.places) if pipes.is_error(found) else found
+        for place, record in zip(sheet.places, of_each, strict=True):
+            if pipes.is_error(record):
+                outcomes[place] = _problem(redis.ResponseError(str(record)))
+            elif record:
+                outcomes[place] = None
+                if not _leads_to(record, links[place].url):
+                    wrong.append(("ZREM", *entries[place]))
+    for place, entered in enumerate(answers[len(written) : len(written) + len(links)]):
+        if pipes.is_error(entered) and outcomes[place]:
+            outcomes[place] = _problem(redis.ResponseError(str(entered)))
+    if wrong:
+        await store.call(*wrong)
+    return outcomes
+
+
+def _leads_to(record: bytes, url: str) -> bool:
+    try:
+        return decode(record).url == url
+    except msgspec.MsgspecError:  # whoever asks for that link is told
+        return False
 
 
 def _script(sheet: Sheet) -> Command:
@@ -175,16 +217,3 @@ def _script(sheet: Sheet) -> Command:
 
 def _is_unknown(answer: Any) -> bool:
     return pipes.is_error(answer) and str(answer).startswith("NOSCRIPT")
-
-
-async def _call(store: Pipe, commands: Sequence[Command]) -> list[Any]:
-    """The replies.  Raises `OSError`, and `ResponseError` for the first that is an error."""
-    replies = await store.call(*commands)
-    _check(replies)
-    return replies
-
-
-def _check(replies: Sequence[Any]) -> None:
-    for reply in replies:
-        if pipes.is_error(reply):
-            raise redis.ResponseError(str(reply))

@@ -50,6 +50,11 @@ class _Try(NamedTuple):
     claim: Claim | None = None
     claimed: int = 0
 
+    @property
+    def who(self) -> object:
+        """What tells it from others; those that are to lead to one link are the same."""
+        return self.item if self.claim is None else (self.claim.key, self.claimed)
+
 
 Outcomes = dict[int, Made | Problem]
 
@@ -123,15 +128,18 @@ class Mint:
             found = self._press.put([one.wish for one in tries], links)
             collided: list[_Try] = []
             for one, link, taken in zip(tries, links, found, strict=True):
-                outcome = _outcome(one, link, taken, now)
+                outcome = _outcome(one, link, taken)
                 if outcome is None:
                     collided.append(one)
                 else:
                     outcomes[one.item] = outcome
             if not collided:
                 break
-            first = self._numbers(len(collided) << leap)
-            tries = [self._leap(one, leap, first + n) for n, one in enumerate(collided)]
+            places: dict[object, int] = {}  # those that share a claim leap together
+            for one in collided:
+                places.setdefault(one.who, len(places))
+            first = self._numbers(len(places) << leap)
+            tries = [self._leap(one, leap, first + places[one.who]) for one in collided]
         else:
             outcomes |= {one.item: CodesExhausted() for one in tries}
         return outcomes
@@ -153,8 +161,24 @@ class Mint:
                 if item not in outcomes
             ]
             outcomes |= self._settle(tries, by, now)
-            self._claims.drop([claim for claim in claims.values() if claim.is_ours])
+            self._claims.drop(list(claims.values()))
+            outcomes |= self._anew(missing, outcomes, by, now)
         return outcomes
+
+    def _anew(self, wishes: dict[int, Wish], outcomes: Outcomes, by: str, now: int) -> Outcomes:
+        """Links in place of those that a claim has led to and that are used up by now."""
+        led = {
+            item: made.link
+            for item, made in outcomes.items()
+            if isinstance(made, Made) and not made.is_new and made.link.max_clicks is not None
+        }
+        uses = self._links.uses(list(led.values()))
+        gone = [
+            item
+            for (item, link), used in zip(led.items(), uses, strict=True)
+            if used >= (link.max_clicks or 0)
+        ]
+        return self._find_or_make({item: wishes[item] for item in gone}, by, now) if gone else {}
 
     def _found(self, wishes: dict[int, Wish], now: int) -> Outcomes:
         equal = self._existing.equal(wishes, now)
@@ -185,11 +209,11 @@ class Mint:
         return one.wish.link(one.number, code, by, now)
 
 
-def _outcome(one: _Try, link: Link, taken: Link | None, now: int) -> Made | Problem | None:
+def _outcome(one: _Try, link: Link, taken: Link | None) -> Made | Problem | None:
     """What became of a try; None when its code is taken and another one may be made."""
     if taken is None:
         return Made(link, True)
-    if one.claim is not None and taken.number == one.number and one.wish.is_led_to(taken, now):
+    if one.claim is not None and taken.number == one.number and one.wish.is_led_to(taken):
         return Made(taken, False)
     if one.wish.code is None:
         return None

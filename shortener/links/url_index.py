@@ -22,15 +22,19 @@ for i, key in ipairs(KEYS) do answers[i] = redis.call('ZADD', key, 0, ARGV[i]) e
 return answers
 """
 
-# KEYS the sets  ARGV what members of each begin with.  Answers for each those that do.
+# KEYS the sets  ARGV[1] at most so many of each, then what members of each begin with
+# Answers for each those that do.
 MEMBERS = """
 local answers = {}
 for i, key in ipairs(KEYS) do
-  answers[i] = redis.call('ZRANGEBYLEX', key, '[' .. ARGV[i], '(' .. ARGV[i] .. '\\255')
+  local begin = ARGV[i + 1]
+  answers[i] = redis.call(
+    'ZRANGEBYLEX', key, '[' .. begin, '(' .. begin .. '\\255', 'LIMIT', 0, ARGV[1])
 end
 return answers
 """
 
+FEW = 10  # links to one URL that are asked for together with those to others
 DIGEST = 8  # bytes of a URL's BLAKE2b; another URL with the same ones is told by its record
 
 
@@ -51,8 +55,17 @@ class UrlIndex:
 
     def names(self, urls: Sequence[str]) -> list[list[str]]:
         """For each URL the names of the links that may lead there."""
-        answers = batches.each(self._store, MEMBERS, [_place(url) for url in urls])
-        return [[member[DIGEST:].decode() for member in answer] for answer in answers]
+        places = {url: _place(url) for url in urls}
+        answers = batches.each(self._store, MEMBERS, list(places.values()), FEW)
+        found = dict(zip(places, answers, strict=True))
+        many = [url for url, members in found.items() if len(members) == FEW]
+        pipeline = self._store.pipeline(transaction=False)
+        for url in many:  # each by itself: others have their turn in between
+            key, begin = places[url]
+            pipeline.zrangebylex(key, b"[" + begin, b"(" + begin + b"\xff")
+        found |= zip(many, pipeline.execute() if many else (), strict=True)
+        names = {url: [m[DIGEST:].decode() for m in members] for url, members in found.items()}
+        return [names[url] for url in urls]
 
 
 def entry(link: Link) -> tuple[str, bytes]:

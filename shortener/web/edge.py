@@ -1,4 +1,4 @@
-"""The edge: the event loop answers plain redirects, Flask everything else, in the office.
+"""The edge: the event loop answers plain redirects and a few other requests, Flask the rest.
 
 A redirect is: look the code up (remembered, or read together with whoever asks in the same turn),
 decide, write the click down, answer.  In that order: what was answered is in the journal.  Whatever

@@ -1,8 +1,8 @@
 """The meter: every answer is counted, and logged when that is switched on.
 
-The event loop tells it of the redirects that it answers; everything else passes through it as a
-WSGI application.  What is counted has few and fixed names: the kind of request and its status,
-never a code or a path, which strangers choose.
+The event loop tells it of what it answers itself; everything else passes through it as a WSGI
+application.  What is counted has few and fixed names: the kind of request and its status, never a
+code or a path, which strangers choose.
 """
 
 import time
