@@ -148,17 +148,20 @@ def test_who_claims_late_finds_what_was_made(new_server: NewServer, tmp_path: Pa
         redis.stop()
 
 
-CHANGES: dict[str, dict[str, Any]] = {
-    "elsewhere": {"url": "https://example.com/elsewhere"},
-    "a password": {"password": "secret"},
-    "over": PAST,
-    "used up": {"max_clicks": 1},
+CHANGES: dict[
+    str, tuple[dict[str, Any], dict[str, Any]]
+] = {  # what is asked for, what becomes of it
+    "elsewhere": ({}, {"url": "https://example.com/elsewhere"}),
+    "a password": ({}, {"password": "secret"}),
+    "over": ({}, PAST),
+    "limited, and used up": ({}, {"max_clicks": 1}),
+    "used up": ({"max_clicks": 1}, {"forward_query": False}),
 }
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(("fields", "change"), CHANGES.values(), ids=CHANGES)
 def test_a_claim_leads_to_equal_links_only(
-    new_server: NewServer, tmp_path: Path, change: dict[str, Any]
+    new_server: NewServer, tmp_path: Path, fields: dict[str, Any], change: dict[str, Any]
 ) -> None:
     """A request has made its link and is held up before it lets its claim go.  Meanwhile the link
     is changed: the next request makes another one, and its repetition finds that."""
@@ -169,14 +172,14 @@ def test_a_claim_leads_to_equal_links_only(
         url = "https://example.com/held-up"
         cutting.hold = b"KEEPTTL"
         with ThreadPoolExecutor(1) as thread:
-            held_up = thread.submit(find, server, url)
+            held_up = thread.submit(find, server, url, **fields)
             assert cutting.held.wait(PATIENCE)
             cutting.hold = None
             (link,) = server.api("GET", "/links").json()["links"]
             changed = server.api("PATCH", f"/links/{link['code']}", json=change)
             assert changed.status_code == 200
             server.follow(link["code"])
-            second, third = find(server, url), find(server, url)
+            second, third = (find(server, url, **fields) for _ in range(2))
             cutting.go_on.set()
             held_up.result()  # 503, should it have taken too long
         assert [answer.status_code for answer in (second, third)] == [201, 200]
