@@ -362,7 +362,7 @@ class Cutting:
     def _serve(self, client: socket.socket) -> None:
         server = socket.socket(socket.AF_UNIX)
         server.connect(str(self._target))
-        with client, server:
+        with contextlib.suppress(ConnectionError), client, server:  # who was held up may be gone
             for request in _chunks(client):
                 if self.hold is not None and self.hold in request:
                     self.held.set()
