@@ -1,6 +1,7 @@
 """Imports go one way: a module imports only from rows above its own, and what it owns."""
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -233,3 +234,13 @@ def test_files_stay_readable() -> None:
     lengths = sorted(len(path.read_text().splitlines()) for path in MODULES)
     assert lengths[len(lengths) // 2] < 150
     assert lengths[-1] <= 300
+
+
+def test_every_module_of_the_web_is_in_its_map() -> None:
+    """The docstring of the room names each of its modules and folders, and nothing else."""
+    room_of_web = PACKAGE / "web"
+    drawn = ast.get_docstring(ast.parse((room_of_web / "__init__.py").read_text())) or ""
+    there = {path.stem for path in room_of_web.glob("*.py")} - {"__init__"}
+    there |= {f"{path.parent.name}/" for path in room_of_web.glob("*/__init__.py")}
+    named = set(re.findall(r"(?:^| {2})([a-z]+/?) +\S", drawn, re.MULTILINE))
+    assert named == there

@@ -1,22 +1,26 @@
 """Everything that knows HTTP.
 
-edge      the event loop: answers redirects, hands everything else to Flask
-bridge    from the event loop to Flask and back
-office    the process in which Flask runs, as the event loop has it
-handed    what goes between the two
-clerks    the threads that answer there
-records   link records for the edge: coalesced reads, and a cache for when Redis is away
-visitor   what a request says about its visitor
-redirect  the same redirect under Flask
-preview   where a link leads, on a page
-lookup    the link that a visitor asks for
-passwords of links
-domains   which domain a request is for
-api/      /api/v1, a file for each noun
-pages     the front page, errors, files, health
-document  the OpenAPI document, made of what is said at the views
-docs      that document, and the page made of it
-headers   what protects people, on every answer that is not a redirect
-problems  errors as Flask answers them
-shape     one shape for every error
+On the event loop:
+edge       answers redirects and a few other requests, hands everything else to Flask
+protocol   most redirects, with less ado             connection one connection's manners
+heads      what HTTP asks of a head                  familiar   heads that were read before
+sought     a request whose link is looked up         turn       answers that go out together
+records    links, read together and remembered       memory     the links that are remembered
+orders     requests for one new link                 live       events, as they happen
+patience   how long a connection may keep us waiting
+bridge     to Flask and back                         office     the process in which Flask runs
+handed     what goes between the two
+
+In the office:
+clerks     the threads that answer there             api/       /api/v1, a file for each noun
+redirect   the same redirect under Flask             preview    where a link leads, on a page
+dashboard/ pages for who makes links                 pages      the front page, files
+operations health and metrics                        docs       the page of the OpenAPI document
+document   that document, made at the views          problems   errors as Flask answers them
+passwords  of links                                  limited    what is told of a limit
+
+In both:
+visitor    what a request says about its visitor     domains    which domain a request is for
+lookup     the link that a visitor asks for          meter      counts and logs every answer
+headers    what protects people                      shape      one shape for every error
 """
