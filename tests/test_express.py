@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +17,12 @@ import pytest
 
 from shortener import connections, keys
 from tests.harness import Cutting, Server, eventually, private_redis
-from tests.talk import Talk
+from tests.talk import Talk, request
 from tests.test_metrics import samples, value
 
 NewServer = Callable[..., Server]
 URL = "https://example.com/plain"
+BODY = b'{"url":"https://example.com/plain"}'
 
 
 @contextlib.contextmanager
@@ -46,16 +46,17 @@ def post(server: Server, key: str = "", **fields: Any) -> httpx.Response:
     return httpx.post(f"{server.address}/api/v1/links", json=body, headers=headers, timeout=30)
 
 
+def head(key: str) -> bytes:
+    """What is sent in front of `BODY`."""
+    headers = f"Authorization: Bearer {key}", f"Content-Length: {len(BODY)}"
+    return request("/api/v1/links", *headers, line="POST {} HTTP/1.1")
+
+
 def known(server: Server, key: str = "") -> None:
     """Make a link over each of eight connections, which workers share: all hear of the key."""
-    body = b'{"url":"https://example.com/known"}'
-    head = (
-        "POST /api/v1/links HTTP/1.1\r\nHost: a.b\r\n"
-        f"Authorization: Bearer {key or server.key}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
     with contextlib.ExitStack() as stack:
         for talk in [stack.enter_context(Talk(server.address)) for _ in range(8)]:
-            talk.say(head.encode() + body)
+            talk.say(head(key or server.key) + BODY)
             answer = talk.answer()
             assert answer is not None
             assert answer.status == 201
@@ -175,16 +176,11 @@ def test_a_query_that_means_nothing_is_refused(plain: Server) -> None:
 def test_answers_keep_the_order_of_requests(plain: Server) -> None:
     """A link, a visit and another link on one connection, the bodies in pieces."""
     code = plain.make_link()["code"]
-    body = b'{"url":"https://example.com/pieces"}'
-    head = (
-        "POST /api/v1/links HTTP/1.1\r\nHost: arab.news\r\n"
-        f"Authorization: Bearer {plain.key}\r\nContent-Length: {len(body)}\r\n\r\n"
-    ).encode()
-    visit = f"GET /{code} HTTP/1.1\r\nHost: arab.news\r\n\r\n".encode()
+    asked, visit = head(plain.key), request(f"/{code}", host="arab.news")
     with without_flask(plain), Talk(plain.address) as talk:
-        talk.say(head + body[:9])
+        talk.say(asked + BODY[:9])
         time.sleep(0.05)
-        talk.say(body[9:] + visit + head + body)
+        talk.say(BODY[9:] + visit + asked + BODY)
         answers = [talk.answer() for _ in range(3)]
     assert [answer and answer.status for answer in answers] == [201, 302, 201]
 
@@ -433,16 +429,11 @@ def test_a_client_that_vanishes_costs_nobody_else_a_link(new_server: NewServer) 
     """Whoever asks together with clients that hang up at once is answered."""
     server = new_server(WORKERS="1").start()
     known(server)
-    body = b'{"url":"https://example.com/gone"}'
-    head = (
-        "POST /api/v1/links HTTP/1.1\r\nHost: a.b\r\n"
-        f"Authorization: Bearer {server.key}\r\nContent-Length: {len(body)}\r\n\r\n"
-    ).encode()
-    host, _, port = server.address.removeprefix("http://").partition(":")
+    asked = head(server.key) + BODY
 
     def vanish(_: int) -> None:
-        with socket.create_connection((host, int(port))) as connection:
-            connection.sendall(head + body)
+        with Talk(server.address) as talk:
+            talk.say(asked)
 
     with ThreadPoolExecutor(16) as threads:
         gone = threads.map(vanish, range(60))

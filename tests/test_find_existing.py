@@ -1,5 +1,6 @@
 """`find_existing`: the oldest live link that equals the request, or a new one, never two."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shortener import connections
+from shortener import connections, keys
 from tests.harness import PATIENCE, Cutting, Server, eventually, private_redis
 
 NewServer = Callable[..., Server]
@@ -143,6 +144,36 @@ def test_who_claims_late_finds_what_was_made(new_server: NewServer, tmp_path: Pa
         assert found.json()["code"] == made.json()["code"]
         slow.stop()
         quick.stop()
+    finally:
+        cutting.close()
+        redis.stop()
+
+
+def test_a_link_that_is_used_up_as_it_is_found_is_answered(
+    new_server: NewServer, tmp_path: Path
+) -> None:
+    """Of two in a request one is found, and its last visitor comes while the other is made."""
+    redis = private_redis(tmp_path / "redis")
+    cutting = Cutting(tmp_path / "cutting", Path(redis.url.removeprefix("unix://")))
+    try:
+        server = new_server(REDIS_URL=cutting.url, WORKERS="1").start()
+        last = server.make_link("https://example.com/last", max_clicks=1)["code"]
+        urls = ["https://example.com/last", "https://example.com/other"]
+        wishes = {"links": [{"url": url, "find_existing": True} for url in urls]}
+        cutting.hold = b"'NX', 'EX'"
+        with ThreadPoolExecutor(1) as thread:
+            asked = thread.submit(server.api, "POST", "/links/bulk", json=wishes)
+            assert cutting.held.wait(PATIENCE)
+            store: Any = connections.sync(redis.url)
+            number = json.loads(store.get(keys.link(last)))["n"]
+            store.set(keys.uses(keys.bucket(last), number), 1)  # as a visitor does
+            cutting.go_on.set()
+            answer = asked.result()
+        assert answer.status_code == 200, answer.text
+        results = answer.json()["results"]
+        assert [result["status"] for result in results] == [200, 201]
+        assert results[0]["link"]["code"] == last
+        server.stop()
     finally:
         cutting.close()
         redis.stop()

@@ -83,22 +83,22 @@ class Express:
             try:
                 async with asyncio.timeout(connections.CALL_TIMEOUT):
                     made = await self._make(batch)
+                has_failed = any(isinstance(outcome, Problem) for outcome in made)
             except redis.ResponseError as error:
-                self._end(batch, [_problem(error)] * len(batch))
+                made, has_failed = [_problem(error) for _ in batch], True
             except (OSError, TimeoutError, connections.StoreError):
                 self._hang_up()
-                waiting, self._waiting = [*batch, *self._waiting], []
-                self._end(waiting, [StoreAway()] * len(waiting))
+                batch, self._waiting = [*batch, *self._waiting], []
+                made, has_failed = [StoreAway() for _ in batch], True
             except Exception:  # whatever it is, it is no reason to make no more
                 log.exception("links cannot be made")
-                self._end(batch, [Internal()] * len(batch))
-            else:
-                self._end(batch, made)
+                made, has_failed = [Internal() for _ in batch], False
+            if has_failed:
+                self._counters.add(REDIS_ERRORS)
+            self._end(batch, made)
         self._working = None
 
     def _end(self, orders: Sequence[Order], outcomes: Sequence[Outcome]) -> None:
-        if any(isinstance(outcome, Problem) for outcome in outcomes):
-            self._counters.add(REDIS_ERRORS)
         for order, outcome in zip(orders, outcomes, strict=True):
             if order.made.done():  # nobody waits any more
                 continue

@@ -170,7 +170,10 @@ class Mint:
         led = {
             item: made.link
             for item, made in outcomes.items()
-            if isinstance(made, Made) and not made.is_new and made.link.max_clicks is not None
+            if item in wishes
+            and isinstance(made, Made)
+            and not made.is_new
+            and made.link.max_clicks
         }
         uses = self._links.uses(list(led.values()))
         gone = [
