@@ -20,9 +20,9 @@ POLL = 0.2  # seconds between two looks at the journals
 GLANCE = 0.05  # of the first when a full batch waits
 FEW = 256 * 1024  # bytes that are counted at the next look
 GATHER = 1.0  # seconds that more than those wait for company; a full batch waits for nothing
-MOST = 96 * 1024 * 1024  # bytes that may wait for processors that have time: some 650,000 clicks
+MOST = 80 * 1024 * 1024  # bytes that may wait for processors that have time: some 540,000 clicks
 STAND_BACK = 10.0  # seconds that they do
-AT_ONCE = 1.5  # seconds that a batch may take, about: in between nobody looks at the processors
+AT_ONCE = 0.75  # seconds that a batch may take, about: in between nobody looks at the processors
 BUSY = 0.25  # of one processor: when all together have been idle for less, they have no time
 
 _STAT = Path("/proc/stat")
