@@ -152,7 +152,8 @@ def default_workers() -> int:
     """One for each processor that we may use; from three on, one is left to Redis and the rest.
 
     Measured on two, with Redis, aggregator and the load beside them: two workers redirect as often
-    as one over 16 connections, a sixth more often over 64, and the API has two interpreters.
+    as one over 16 connections, a sixth more often over 64 (a twelfth more than three), and the API
+    has two interpreters.
     """
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
     return min(processors if processors < 3 else processors - 1, MOST_WORKERS)

@@ -397,7 +397,7 @@ def resident(pid: int) -> int:
 
 def test_clients_that_vanish_leave_nothing_behind(edge: Server) -> None:
     """Connections reset before, in the middle of and after a request: descriptors are given back,
-    and what was not answered is not counted twice."""
+    what was not answered is not counted twice, and nobody is told of an error."""
     (worker,) = edge.workers()
     before = descriptors(worker)
     for said in (
@@ -406,6 +406,7 @@ def test_clients_that_vanish_leave_nothing_behind(edge: Server) -> None:
         request("/hot"),
         request("/cold") * 3,
         request("/robots.txt") * 3,
+        request("/-/docs") * 3,
     ):
         for _ in range(60):
             talk = Talk(edge.address)
@@ -415,3 +416,4 @@ def test_clients_that_vanish_leave_nothing_behind(edge: Server) -> None:
     left = eventually(lambda: descriptors(worker), lambda count: count <= before)
     assert left <= before
     assert edge.follow("hot").status_code == 302
+    assert "Traceback" not in edge.errors()

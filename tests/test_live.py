@@ -190,6 +190,24 @@ def test_two_hundred_listen(listening: tuple[Server, Listener]) -> None:
     assert eventually(lambda: listener.clicks, (2).__eq__) == 2
 
 
+def test_who_vanishes_with_another_request_in_line_is_forgotten(new_server: NewServer) -> None:
+    """A stream ends when its client is gone, also when that had asked for more behind it."""
+    server = new_server(WORKERS="1").start()
+    (worker,) = server.workers()
+    assert httpx.get(f"{server.address}/robots.txt").status_code == 200
+    threads, _ = counts(worker)
+    host, _, port = server.address.removeprefix("http://").partition(":")
+    head = f"GET /api/v1/live HTTP/1.1\r\nHost: x\r\nX-Api-Key: {server.key}\r\n\r\n"
+    one = socket.create_connection((host, int(port)), 20)
+    one.sendall(head.encode() + b"GET /robots.txt HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert wait_for(one, b"retry: 2000")
+    assert eventually(lambda: counts(worker)[0], lambda n: n > threads) > threads
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    one.close()
+    assert eventually(lambda: counts(worker)[0], threads.__eq__) == threads
+    assert "Traceback" not in server.errors()
+
+
 def wait_for(one: socket.socket, text: bytes) -> bool:
     """Whether the text comes, within the socket's patience."""
     seen = b""

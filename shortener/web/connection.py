@@ -47,6 +47,7 @@ class Connection(HttpToolsProtocol):
         self._is_handed_over = False  # the request that is being read is the parent's
         self._is_unsent = False  # an answer without a task is still to be sent
         self._is_deaf = False  # the connection ends: further requests are not answered
+        self._answering: RequestResponseCycle | None = None  # the request that the application has
         self._refusal: Problem | None = None
         self._is_refused = False  # and told so
 
@@ -69,6 +70,10 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._patience.connections.discard(self)
         super().connection_lost(exc)
+        for cycle in (self._answering, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None:  # the parent tells the newest one alone
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         while data and self._refusal is None:
@@ -228,6 +233,7 @@ class Connection(HttpToolsProtocol):
             cycle.response_complete = True
             self._send_refusal()
         else:
+            self._answering = cycle
             super()._start_asgi_task(cycle, app)
 
     def _send_refusal(self) -> None:
