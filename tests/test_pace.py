@@ -44,8 +44,8 @@ def test_a_short_limit_of_the_journals_lets_fewer_clicks_wait() -> None:
 
 
 def test_what_takes_long_is_counted_in_smaller_batches() -> None:
-    """A batch takes some 0.75 seconds, whatever its clicks cost, as long as that is a few clicks; it
-    grows again by and by.  A batch that is not full and takes no time says nothing."""
+    """A batch takes less than a second, whatever its clicks cost, as long as that is a few clicks;
+    it grows again by and by.  A batch that is not full and takes no time says nothing."""
     pace, longer, shorter = Pace(MOST), 2 * AT_ONCE, AT_ONCE / 100
     sizes = []
     for size, seconds in (
