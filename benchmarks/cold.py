@@ -29,7 +29,7 @@ class Bounded(Ours):
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", metavar="N", type=positive, default=3, help="default: 3")
     parser.add_argument(
-        "--seconds", metavar="N", type=positive, default=20, help="of load, each; default: 20"
+        "--seconds", metavar="N", type=positive, default=10, help="of load, each; default: 10"
     )
 
 
