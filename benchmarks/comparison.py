@@ -7,8 +7,8 @@ counted must be those that were answered, or up to one more for each connection 
 says why).  Before that every answer of a load of its own is looked at.
 
 A contender's figure is the median of its rounds; a ratio is the median of the rounds' own ratios.
-Processor time is that of all processes of the contender while the load lasts, its store and what
-applies the clicks included, by request; wrk's own is not in it.
+Processor time is that of all processes of the contender until its clicks are counted, its store and
+what applies them included, by request; wrk's own is not in it.
 
 Which worker gets how many of the connections is chance; that is why there are several rounds, each
 with new connections.

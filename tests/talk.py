@@ -64,9 +64,9 @@ class Talk:
         self.say(f"GET {path} HTTP/1.1\r\nHost: arab.news\r\n\r\n".encode())
         return self.answer() is not None
 
-    def _read(self) -> bytes:
+    def _read(self, size: int = 65536) -> bytes:
         try:
-            data = self.socket.recv(65536)
+            data = self.socket.recv(size)
         except ConnectionError:
             return b""
         self._data += data

@@ -6,7 +6,9 @@ bytes get the same treatment on all four.
 """
 
 import contextlib
+import os
 import random
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ PATHS = {
     "handed on": "/locked",
     "a page": "/robots.txt",
 }
+RESET = b"\1\0\0\0\0\0\0\0"  # for SO_LINGER: closing is done at once
 STATUS = {"remembered": 302, "looked up": 302, "handed on": 200, "a page": 200}
 
 
@@ -205,6 +208,31 @@ def test_whoever_stops_sending_is_answered(edge: Server, path: str, count: int) 
             talk.say(request(PATHS[path]) * count)
             talk.socket.shutdown(socket.SHUT_WR)
             assert talk.answers() == [STATUS[path]] * count
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        request("/", "Content-Length: 10", line="POST {} HTTP/1.1") + b"abc",
+        request("/", "Transfer-Encoding: chunked", line="POST {} HTTP/1.1") + b"XX\r\n",
+        request("/", "Transfer-Encoding: chunked", line="POST {} HTTP/1.1") + b"5\r\nab",
+        request("/cold", host=""),
+        b"NO HTTP\r\n\r\n",
+    ],
+    ids=["half a body", "bad chunks", "half a chunk", "no host", "no HTTP"],
+)
+@pytest.mark.parametrize("path", [None, *PATHS])
+def test_whoever_stops_sending_in_the_middle_is_answered(
+    edge: Server, path: str | None, end: bytes
+) -> None:
+    """A client that closes its half behind a bad request, or in one, gets the answers to what was
+    good, and 400."""
+    good = [] if path is None else [path] * 2
+    for _ in range(10):
+        with Talk(edge.address) as talk:
+            talk.say(b"".join(request(PATHS[each]) for each in good) + end)
+            talk.socket.shutdown(socket.SHUT_WR)
+            assert talk.answers() == [STATUS[each] for each in good] + [400]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -395,6 +423,33 @@ def resident(pid: int) -> int:
     return int(line.split()[1]) * 1024
 
 
+def test_who_vanishes_while_a_link_is_looked_up_is_no_error(edge: Server) -> None:
+    """Redis is held up meanwhile: nobody is told, no click is counted, and Flask is not asked."""
+    (worker,) = edge.workers()
+    (redis,) = edge.pids("valkey")
+    lone = edge.make_link(forward_query=True)["code"]
+    before = descriptors(worker)
+    os.kill(redis, signal.SIGSTOP)
+    try:
+        for patience in (0.05, 0.4):  # before it is said that Redis is away, and after
+            for path in (f"/{lone}", "/locked", "/nothere"):
+                for first in (b"", request("/robots.txt")):
+                    talk = Talk(edge.address)
+                    talk.say(first + request(path) + request("/hot"))
+                    if first:
+                        assert talk.answer() is not None
+                    talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                    talk.socket.close()
+            time.sleep(patience)
+    finally:
+        os.kill(redis, signal.SIGCONT)
+    assert eventually(lambda: descriptors(worker), lambda n: n <= before) <= before
+    assert eventually(lambda: edge.follow(lone).status_code, (302).__eq__) == 302
+    assert eventually(lambda: edge.clicks(lone), (1).__eq__) == 1
+    assert "Traceback" not in edge.errors()
+    assert "never retrieved" not in edge.errors()
+
+
 def test_clients_that_vanish_leave_nothing_behind(edge: Server) -> None:
     """Connections reset before, in the middle of and after a request: descriptors are given back,
     what was not answered is not counted twice, and nobody is told of an error."""
@@ -411,7 +466,7 @@ def test_clients_that_vanish_leave_nothing_behind(edge: Server) -> None:
         for _ in range(60):
             talk = Talk(edge.address)
             talk.say(said)
-            talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             talk.socket.close()
     left = eventually(lambda: descriptors(worker), lambda count: count <= before)
     assert left <= before

@@ -27,7 +27,7 @@ from shortener.status import Status, write_status
 COMPARE = 1.0  # seconds between two looks at the marks
 HOLD = 15 * 60.0  # seconds that a segment is held after it was applied
 HOLD_TRACES = 24 * 3600.0  # seconds that the manifest of a finished journal is held
-FINISH = 5.0  # seconds that a stop in order may take
+FINISH = 1.0  # seconds that a stop in order may take, and a batch: what waits is safe
 
 log = logging.getLogger(__name__)
 

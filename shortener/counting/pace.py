@@ -3,8 +3,8 @@
 Clicks that are counted together share their steps in the store, so a full batch costs a third of
 what many small ones do; and nobody looks at a count several times a second.  While visitors leave
 the processors no time, counting leaves it to them: clicks are safe in the journals, and what a
-visitor waits for is the redirect.  It goes on in large batches, now and then, until as much waits
-as can be counted in a few seconds afterwards.
+visitor waits for is the redirect.  It goes on now and then, with a batch of each journal, until as
+much waits as takes some ten seconds to count afterwards (minutes, when all links are different).
 """
 
 import os

@@ -50,6 +50,7 @@ class Connection(HttpToolsProtocol):
         self._answering: RequestResponseCycle | None = None  # the request that the application has
         self._refusal: Problem | None = None
         self._is_refused = False  # and told so
+        self._left = 0  # bytes that the client was to take when it last had taken many
 
     # What a subclass may do better:
 
@@ -94,7 +95,11 @@ class Connection(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client sends no more; it may still wait for its answer."""
         self._is_deaf = True
-        if self._is_busy and not self.cycle.more_body:
+        if self._is_busy and self._is_handed_over and self._in_message and self._refusal is None:
+            self._refuse(BadRequest())  # the rest of its body will not come
+        if self._refusal is not None:
+            return not self._is_refused
+        if self._is_busy:
             self.cycle.keep_alive = False
             return True
         return self._is_unsent
@@ -185,12 +190,16 @@ class Connection(HttpToolsProtocol):
     def hurry(self, now: float, leaving_since: float | None) -> None:
         """Close when the client has kept us waiting for too long."""
         waited = now - self._since
-        if self._is_refused:
+        if self.transport.is_closing() or self.flow.write_paused:
+            left = patience.left(self.transport)
+            if self._left - left >= patience.LEAST_TAKEN:
+                self._left, self._since = left, now
+            elif waited > patience.WRITE_TIMEOUT:
+                self.transport.abort()
+            self._left = max(self._left, left)
+        elif self._is_refused:
             if waited > patience.LINGER:
                 self.transport.close()
-        elif self.transport.is_closing() or self.flow.write_paused:
-            if waited > patience.WRITE_TIMEOUT:
-                self.transport.abort()
         elif self._is_busy or self._is_unsent:
             return
         elif self._in_head:

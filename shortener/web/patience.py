@@ -6,13 +6,18 @@ about to send it finds nobody gone.
 """
 
 import asyncio
+import contextlib
+import fcntl
+import struct
+import termios
 import time
 from typing import Protocol
 
 MAX_PIPELINED = 64  # requests that wait for their turn on one connection
 HEAD_TIMEOUT = 15.0  # seconds for the whole of it, and until the first on a connection begins
 KEEP_ALIVE = 65.0  # seconds between two requests: longer than proxies in front keep theirs
-WRITE_TIMEOUT = 30.0  # seconds in which a client takes none of its answer
+WRITE_TIMEOUT = 30.0  # seconds in which a client takes next to nothing of its answer
+LEAST_TAKEN = 16 * 1024  # bytes that are more than that
 LINGER = 1.0  # seconds for one more request on a quiet connection when the worker ends
 INTERVAL = 1.0  # seconds between two looks
 
@@ -22,6 +27,17 @@ class Connection(Protocol):
 
     def hurry(self, now: float, leaving_since: float | None) -> None:
         """Close when the client has kept us waiting for too long."""
+
+
+def left(transport: asyncio.Transport) -> int:
+    """Bytes of its answers that a client has not taken, as far as the system tells."""
+    unsent = transport.get_write_buffer_size()
+    with contextlib.suppress(OSError, ValueError):  # it is closed, or the system cannot be asked
+        asked = fcntl.ioctl(
+            transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0" * 4
+        )
+        unsent += struct.unpack("i", asked)[0]
+    return unsent
 
 
 class Patience:

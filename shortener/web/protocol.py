@@ -158,6 +158,7 @@ class RedirectProtocol(Connection):
         sought, self._sought = self._sought, None
         if sought is None or self.transport.is_closing() or found.cancelled():
             self._is_unsent = False
+            _let_go(found)
             return
         path, _, query = sought.url.partition(b"?")
         headers, said, visit = sought.headers, sought.said, None
@@ -265,7 +266,8 @@ class RedirectProtocol(Connection):
 
     def _found(self, found: Found, cycle: RequestResponseCycle, app: Any, began: int) -> None:
         """Answer, or leave it to the application; the client may be gone."""
-        if cycle.disconnected or found.cancelled():
+        if cycle.disconnected or self.transport.is_closing() or found.cancelled():
+            _let_go(found)
             return
         scope = cast("dict[str, Any]", cycle.scope)
         try:
@@ -277,6 +279,12 @@ class RedirectProtocol(Connection):
         location, request = rest(redirect.location), self._edge.request(scope)
         date, turned = self.server_state.default_headers, _Turned(cycle)
         self._edge.turn.add(turned, redirect.status, location, visit, date, began, request)
+
+
+def _let_go(found: Found) -> None:
+    """Nobody waits for this any more, whatever it says: a problem is nobody's either."""
+    if not found.cancelled():
+        found.exception()
 
 
 class _Turned:
