@@ -1,6 +1,5 @@
 """Clients that take their time: they hold up nobody, and nothing of theirs is held for ever."""
 
-import socket
 import time
 from collections.abc import Callable
 

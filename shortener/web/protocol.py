@@ -28,7 +28,7 @@ from shortener.web.handed import LOOKUP
 from shortener.web.memory import Remembered
 from shortener.web.meter import Request
 from shortener.web.records import Found
-from shortener.web.sought import Sought
+from shortener.web.sought import Sought, let_go
 from shortener.web.turn import rest
 from shortener.web.visitor import Headers, Said, address, click
 
@@ -158,7 +158,7 @@ class RedirectProtocol(Connection):
         sought, self._sought = self._sought, None
         if sought is None or self.transport.is_closing() or found.cancelled():
             self._is_unsent = False
-            _let_go(found)
+            let_go(found)
             return
         path, _, query = sought.url.partition(b"?")
         headers, said, visit = sought.headers, sought.said, None
@@ -239,8 +239,7 @@ class RedirectProtocol(Connection):
         """Whether the connection ends with a request that was looked up."""
         if self._kept_back is not None:  # then it ends with that, or later
             return False
-        is_deaf = self._is_deaf and self._refusal is None
-        return is_deaf or self._patience.leaving or not sought.stays
+        return not sought.stays or self._patience.leaving or (self._is_deaf and not self._refusal)
 
     @property
     def _waits(self) -> bool:
@@ -267,7 +266,7 @@ class RedirectProtocol(Connection):
     def _found(self, found: Found, cycle: RequestResponseCycle, app: Any, began: int) -> None:
         """Answer, or leave it to the application; the client may be gone."""
         if cycle.disconnected or self.transport.is_closing() or found.cancelled():
-            _let_go(found)
+            let_go(found)
             return
         scope = cast("dict[str, Any]", cycle.scope)
         try:
@@ -279,12 +278,6 @@ class RedirectProtocol(Connection):
         location, request = rest(redirect.location), self._edge.request(scope)
         date, turned = self.server_state.default_headers, _Turned(cycle)
         self._edge.turn.add(turned, redirect.status, location, visit, date, began, request)
-
-
-def _let_go(found: Found) -> None:
-    """Nobody waits for this any more, whatever it says: a problem is nobody's either."""
-    if not found.cancelled():
-        found.exception()
 
 
 class _Turned:

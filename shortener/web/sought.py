@@ -1,6 +1,7 @@
 """A request whose link is looked up, as it was read."""
 
-from typing import NamedTuple
+import asyncio
+from typing import Any, NamedTuple
 
 from shortener.web.heads import Listed
 from shortener.web.visitor import Headers, Said
@@ -29,3 +30,9 @@ class Sought(NamedTuple):
 
     def should_upgrade(self) -> bool:
         return False
+
+
+def let_go(found: "asyncio.Future[Any]") -> None:
+    """Nobody waits for what was looked up any more: a problem with it is nobody's either."""
+    if not found.cancelled():
+        found.exception()
