@@ -24,6 +24,7 @@ RATE = 2_000  # redirects a second
 COUNTED_RATE = 20_000  # the same, where counting them takes time
 CONNECTIONS = 64
 READERS = 8
+WARM_UP = 4  # seconds: by then most links are remembered
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     with report.scratch() as scratch, Ours(Path(scratch)) as ours:
         codes = ours.fill(LINKS)
         load = wrk.Load(Path(scratch), ours.port, CONNECTIONS)
+        warm = load.follow(codes, WARM_UP, 4 * arguments.rounds, COUNTED_RATE)
+        settle(ours, codes, warm.answers)
         for turn in range(arguments.rounds):
             before = ours.clicks(codes)
             quiet.append(load.follow(codes, arguments.seconds, 4 * turn, RATE))
