@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.harness import Server, eventually
+from tests.talk import Talk, request
 
 NewServer = Callable[..., Server]
 
@@ -196,14 +197,11 @@ def test_who_vanishes_with_another_request_in_line_is_forgotten(new_server: NewS
     (worker,) = server.workers()
     assert httpx.get(f"{server.address}/robots.txt").status_code == 200
     threads, _ = counts(worker)
-    host, _, port = server.address.removeprefix("http://").partition(":")
-    head = f"GET /api/v1/live HTTP/1.1\r\nHost: x\r\nX-Api-Key: {server.key}\r\n\r\n"
-    one = socket.create_connection((host, int(port)), 20)
-    one.sendall(head.encode() + b"GET /robots.txt HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert wait_for(one, b"retry: 2000")
+    talk = Talk(server.address)
+    talk.say(request("/api/v1/live", f"X-Api-Key: {server.key}") + request("/robots.txt"))
+    assert wait_for(talk.socket, b"retry: 2000")
     assert eventually(lambda: counts(worker)[0], lambda n: n > threads) > threads
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    one.close()
+    talk.reset()
     assert eventually(lambda: counts(worker)[0], threads.__eq__) == threads
     assert "Traceback" not in server.errors()
 

@@ -1,5 +1,6 @@
 """Clients that take their time: they hold up nobody, and nothing of theirs is held for ever."""
 
+import socket
 import time
 from collections.abc import Callable
 
@@ -77,6 +78,27 @@ def test_slow_clients_hold_up_nobody_and_are_sent_away(new_server: NewServer) ->
 
 
 def test_whoever_takes_no_answer_is_cut_off(new_server: NewServer) -> None:
+    """Answers pile up for a client that reads nothing: after half a minute it is given up."""
+    server = new_server(WORKERS="1").start()
+    code = server.make_link("https://example.com/" + "l" * 8_000)["code"]
+    with Talk(server.address) as talk:
+        talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        talk.socket.setblocking(False)
+        said = request(f"/{code}") * 4_000
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                talk.socket.send(said)
+            except BlockingIOError:
+                time.sleep(0.1)
+            except ConnectionError:
+                break
+        else:
+            raise AssertionError("it was waited for")
+    assert server.follow(code).status_code == 302
+
+
+def test_a_large_answer_waits_for_who_takes_it(new_server: NewServer) -> None:
     """A client that reads nothing of a large answer is given up after half a minute, and so is one
     that was refused behind it.  Who reads slowly gets all of it."""
     server = new_server(WORKERS="1").start()

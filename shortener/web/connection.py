@@ -50,7 +50,7 @@ class Connection(HttpToolsProtocol):
         self._answering: RequestResponseCycle | None = None  # the request that the application has
         self._refusal: Problem | None = None
         self._is_refused = False  # and told so
-        self._left = 0  # bytes that the client was to take when it last had taken many
+        self._untaken = 0  # bytes that the client was to take when it last had taken many
 
     # What a subclass may do better:
 
@@ -191,12 +191,12 @@ class Connection(HttpToolsProtocol):
         """Close when the client has kept us waiting for too long."""
         waited = now - self._since
         if self.transport.is_closing() or self.flow.write_paused:
-            left = patience.left(self.transport)
-            if self._left - left >= patience.LEAST_TAKEN:
-                self._left, self._since = left, now
+            untaken = patience.untaken(self.transport)
+            if self._untaken - untaken >= patience.LEAST_TAKEN:
+                self._untaken, self._since = untaken, now
             elif waited > patience.WRITE_TIMEOUT:
                 self.transport.abort()
-            self._left = max(self._left, left)
+            self._untaken = max(self._untaken, untaken)
         elif self._is_refused:
             if waited > patience.LINGER:
                 self.transport.close()

@@ -29,7 +29,7 @@ class Connection(Protocol):
         """Close when the client has kept us waiting for too long."""
 
 
-def left(transport: asyncio.Transport) -> int:
+def untaken(transport: asyncio.Transport) -> int:
     """Bytes of its answers that a client has not taken, as far as the system tells."""
     unsent = transport.get_write_buffer_size()
     with contextlib.suppress(OSError, ValueError):  # it is closed, or the system cannot be asked
