@@ -42,22 +42,22 @@ def run(arguments: argparse.Namespace) -> int:
         codes = ours.fill(LINKS)
         load = wrk.Load(Path(scratch), ours.port, CONNECTIONS)
         warm = load.follow(codes, WARM_UP, 4 * arguments.rounds, COUNTED_RATE)
-        settle(ours, codes, warm.answers)
+        clicks = settle(ours, codes, warm.answers)
         for turn in range(arguments.rounds):
-            before = ours.clicks(codes)
             quiet.append(load.follow(codes, arguments.seconds, 4 * turn, RATE))
             with Readers(ours, codes) as readers:
                 busy.append(load.follow(codes, arguments.seconds, 4 * turn + 1, RATE))
             read.append(readers.answers / arguments.seconds)
             failed += readers.failed
             counted.append(load.follow(codes, arguments.seconds, 4 * turn + 2, COUNTED_RATE))
-            answers = sum(loads[-1].answers for loads in (quiet, busy, counted))
-            missing += max(0, before + answers - settle(ours, codes, before + answers))
-            before = ours.clicks(codes)
+            expected = clicks + sum(loads[-1].answers for loads in (quiet, busy, counted))
+            clicks = settle(ours, codes, expected)
+            missing += max(0, expected - clicks)
             with ours.held_up():
                 uncounted.append(load.follow(codes, arguments.seconds, 4 * turn + 3, COUNTED_RATE))
-            answers = uncounted[-1].answers
-            missing += max(0, before + answers - settle(ours, codes, before + answers))
+            expected = clicks + uncounted[-1].answers
+            clicks = settle(ours, codes, expected)
+            missing += max(0, expected - clicks)
             say(
                 f"round {turn + 1}, p99: {quiet[-1].p99:.2f} ms alone, {busy[-1].p99:.2f} beside; "
                 f"{counted[-1].p99:.2f} ms counted, {uncounted[-1].p99:.2f} not"
