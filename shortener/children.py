@@ -99,12 +99,17 @@ def fork(
     """Fork a process of its own session that gets SIGTERM when we are gone, and ends after `act`.
 
     It has our descriptors but those that are `closing`.  A `ConfigError` or `StartError` is one
-    line on stderr and status 1.  When we end, one that is not waited for gets SIGTERM first.
+    line on stderr and status 1.  When we end, one that is not waited for gets SIGTERM first; one
+    that comes before the child has shed our ways with signals waits until it has.
     """
     forked = multiprocessing.get_context("fork").Process(
         target=_run, args=(name, act, closing), name=name, daemon=not is_waited_for
     )
-    forked.start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        forked.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return Forked(forked)
 
 
@@ -117,6 +122,7 @@ def _run(name: str, act: Callable[[], None], closing: Iterable[int]) -> None:
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):  # our parent's own way
             signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     for descriptor in closing:
         os.close(descriptor)
     take_name(name)
