@@ -24,8 +24,9 @@ row 4  links/       what people make
        link         what a link is                        redirects  the decision, pure
        repository   find, change, delete                  mint       new links
        express      the same, many requests' together     press      writes them where they may be
-       claims       requests sent again                   existing   links equal to a wish
+       claims       requests sent again                   offers     links equal to a wish
        url_index    which links lead to a URL             batches    one script for many keys
+       numbers      of links-to-be
        catalogue    lists and search                      filters    what is asked of them
        tags         tags of links                         transfer   export and import
 row 4  counting/    from journals into cells, exactly once

@@ -12,7 +12,7 @@
     g:{b}:TAG              zset    links       names with a tag, scored by place  with its links
     tags:{b}               hash    links       tag -> number of its links         never
     x:{b}:GROUP            zset    url_index   digest of a URL and a name         with the link
-    c:{b}:OWNER:DIGEST     string  claims      what a request makes               a day, a minute
+    c:{b}:OWNER:DIGEST     string  claims      what a request makes               a day
     c:{b}:OWNER:DIGEST:... string  claims      number of an item's further try    a day
     o:{b}                  hash    transfer    statistics that were added once    never
     retags                 hash    tags        a tag being renamed -> its new one when done

@@ -1,7 +1,6 @@
 """`find_existing`: the oldest live link that equals the request, or a new one, never two."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,39 @@ import httpx
 import pytest
 
 from shortener import connections, keys
+from shortener.links.press import SHA1
 from tests.harness import PATIENCE, Cutting, Server, eventually, private_redis
 
 NewServer = Callable[..., Server]
 PAST = {"expires_at": "2020-01-01T00:00:00Z"}
+LOOK, MAKE = b"ZRANGEBYLEX", SHA1.encode()  # what is in the first and the last of our scripts
+
+
+@pytest.fixture
+def held(new_server: NewServer, tmp_path: Path) -> Iterator[tuple[Server, Server, Cutting]]:
+    """Two hosts of one site; what the first one asks of Redis may be held up."""
+    redis = private_redis(tmp_path / "redis")
+    cutting = Cutting(tmp_path / "cutting", Path(redis.url.removeprefix("unix://")))
+    try:
+        slow = new_server(name="slow", REDIS_URL=cutting.url, WORKERS="1").start()
+        quick = new_server(
+            name="quick", REDIS_URL=redis.url, WORKERS="1", ADMIN_KEY=slow.key
+        ).start()
+        yield slow, quick, cutting
+        slow.stop()
+        quick.stop()
+    finally:
+        cutting.close()
+        redis.stop()
 
 
 def find(server: Server, url: str, **fields: Any) -> httpx.Response:
     return server.api("POST", "/links", json={"url": url, "find_existing": True} | fields)
+
+
+def entries(store: Any) -> int:
+    """How many the index of addresses has."""
+    return sum(store.zcard(key) for key in store.scan_iter("x:*", count=1000))
 
 
 def test_the_oldest_equal_link_is_found(server: Server) -> None:
@@ -111,8 +135,23 @@ def test_another_domain_is_another_link(new_server: NewServer) -> None:
     assert find(server, "https://example.com/").json() == own.json()
 
 
+def test_those_at_once_that_differ_get_links_of_their_own(new_server: NewServer) -> None:
+    """Twenty requests for one address with five titles, on two workers, ten times: five links."""
+    server = new_server(WORKERS="2").start()
+    with ThreadPoolExecutor(20) as pool:
+        for turn in range(10):
+            url = f"https://example.com/titles/{turn}"
+            answers = list(
+                pool.map(lambda n, url=url: find(server, url, title=f"{n % 5}"), range(20))
+            )  # type: ignore[misc]
+            codes = {(answer.json()["title"], answer.json()["code"]) for answer in answers}
+            assert len(codes) == len({code for _, code in codes}) == 5
+            assert sorted(answer.status_code for answer in answers) == [200] * 15 + [201] * 5
+    assert server.api("GET", "/links").json()["total"] == 50
+
+
 def test_what_was_found_or_made_leaves_nothing_else(new_server: NewServer) -> None:
-    """A claim is let go with the answer; a million links do not leave a million claims."""
+    """Nothing is claimed with the answer, and the index of addresses has an entry for each link."""
     server = new_server(WORKERS="1").start()
     made, found = (find(server, "https://example.com/claimed") for _ in range(2))
     bulk = [{"url": f"https://example.com/{n % 70}", "find_existing": True} for n in range(120)]
@@ -121,62 +160,53 @@ def test_what_was_found_or_made_leaves_nothing_else(new_server: NewServer) -> No
     assert [result["status"] for result in results] == [201] * 70 + [200] * 50
     store = connections.sync(f"unix://{server.data_dir}/redis/socket")
     assert list(store.scan_iter("c:*", count=1000)) == []
+    assert entries(store) == 71
 
 
-def test_who_claims_late_finds_what_was_made(new_server: NewServer, tmp_path: Path) -> None:
-    """One host has found nothing and is held up; meanwhile another one makes the link, from the
-    first look to the last: the first answers that."""
-    redis = private_redis(tmp_path / "redis")
-    cutting = Cutting(tmp_path / "cutting", Path(redis.url.removeprefix("unix://")))
-    try:
-        slow = new_server(name="slow", REDIS_URL=cutting.url, WORKERS="1").start()
-        quick = new_server(
-            name="quick", REDIS_URL=redis.url, WORKERS="1", ADMIN_KEY=slow.key
-        ).start()
-        cutting.hold = b"'NX', 'EX'"
-        with ThreadPoolExecutor(1) as thread:
-            late = thread.submit(find, slow, "https://example.com/late")
-            assert cutting.held.wait(PATIENCE)
-            made = find(quick, "https://example.com/late")
-            cutting.go_on.set()
-            found = late.result()
-        assert (made.status_code, found.status_code) == (201, 200)
-        assert found.json()["code"] == made.json()["code"]
-        slow.stop()
-        quick.stop()
-    finally:
-        cutting.close()
-        redis.stop()
+def test_what_is_found_uses_up_no_numbers(server: Server) -> None:
+    """Codes do not grow longer by asking for what is there."""
+    wishes = [{"url": f"https://example.com/n/{n}", "find_existing": True} for n in range(100)]
+    store: Any = connections.sync(f"unix://{server.data_dir}/redis/socket")
+    for expected in [201, *[200] * 9]:
+        results = server.api("POST", "/links/bulk", json={"links": wishes}).json()["results"]
+        assert {result["status"] for result in results} == {expected}
+    assert int(store.get(keys.NUMBER)) <= 300
+
+
+@pytest.mark.parametrize("step", [LOOK, MAKE], ids=["before it looks", "after it has looked"])
+def test_who_is_late_finds_what_was_made(held: tuple[Server, Server, Cutting], step: bytes) -> None:
+    """One host is held up, and meanwhile another one makes the link: the first answers that."""
+    slow, quick, cutting = held
+    cutting.hold = step
+    with ThreadPoolExecutor(1) as thread:
+        late = thread.submit(find, slow, "https://example.com/late")
+        assert cutting.held.wait(PATIENCE)
+        made = find(quick, "https://example.com/late")
+        cutting.go_on.set()
+        found = late.result()
+    assert (made.status_code, found.status_code) == (201, 200)
+    assert found.json()["code"] == made.json()["code"]
 
 
 def test_a_link_that_is_used_up_as_it_is_found_is_answered(
-    new_server: NewServer, tmp_path: Path
+    held: tuple[Server, Server, Cutting],
 ) -> None:
     """Of two in a request one is found, and its last visitor comes while the other is made."""
-    redis = private_redis(tmp_path / "redis")
-    cutting = Cutting(tmp_path / "cutting", Path(redis.url.removeprefix("unix://")))
-    try:
-        server = new_server(REDIS_URL=cutting.url, WORKERS="1").start()
-        last = server.make_link("https://example.com/last", max_clicks=1)["code"]
-        urls = ["https://example.com/last", "https://example.com/other"]
-        wishes = {"links": [{"url": url, "find_existing": True} for url in urls]}
-        cutting.hold = b"'NX', 'EX'"
-        with ThreadPoolExecutor(1) as thread:
-            asked = thread.submit(server.api, "POST", "/links/bulk", json=wishes)
-            assert cutting.held.wait(PATIENCE)
-            store: Any = connections.sync(redis.url)
-            number = json.loads(store.get(keys.link(last)))["n"]
-            store.set(keys.uses(keys.bucket(last), number), 1)  # as a visitor does
-            cutting.go_on.set()
-            answer = asked.result()
-        assert answer.status_code == 200, answer.text
-        results = answer.json()["results"]
-        assert [result["status"] for result in results] == [200, 201]
-        assert results[0]["link"]["code"] == last
-        server.stop()
-    finally:
-        cutting.close()
-        redis.stop()
+    slow, quick, cutting = held
+    last = slow.make_link("https://example.com/last", max_clicks=1)["code"]
+    urls = ["https://example.com/last", "https://example.com/other"]
+    wishes = {"links": [{"url": url, "find_existing": True} for url in urls]}
+    cutting.hold = MAKE
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(slow.api, "POST", "/links/bulk", json=wishes)
+        assert cutting.held.wait(PATIENCE)
+        assert quick.follow(last).status_code == 302
+        cutting.go_on.set()
+        answer = asked.result()
+    assert answer.status_code == 200, answer.text
+    results = answer.json()["results"]
+    assert [result["status"] for result in results] == [200, 201]
+    assert results[0]["link"]["code"] == last
 
 
 # What is asked for, and what becomes of it.
@@ -190,60 +220,108 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("fields", "change"), CHANGES.values(), ids=CHANGES)
-def test_a_claim_leads_to_equal_links_only(
-    new_server: NewServer, tmp_path: Path, fields: dict[str, Any], change: dict[str, Any]
+def test_an_offer_leads_to_equal_links_only(
+    held: tuple[Server, Server, Cutting], fields: dict[str, Any], change: dict[str, Any]
 ) -> None:
-    """A request has made its link and is held up before it lets its claim go.  Meanwhile the link
-    is changed: the next request makes another one, and its repetition finds that."""
-    redis = private_redis(tmp_path / "redis")
-    cutting = Cutting(tmp_path / "cutting", Path(redis.url.removeprefix("unix://")))
-    try:
-        server = new_server(REDIS_URL=cutting.url, WORKERS="1").start()
-        url = "https://example.com/held-up"
-        cutting.hold = b"KEEPTTL"
-        with ThreadPoolExecutor(1) as thread:
-            held_up = thread.submit(find, server, url, **fields)
-            assert cutting.held.wait(PATIENCE)
-            cutting.hold = None
-            (link,) = server.api("GET", "/links").json()["links"]
-            changed = server.api("PATCH", f"/links/{link['code']}", json=change)
-            assert changed.status_code == 200
-            server.follow(link["code"])
-            second, third = (find(server, url, **fields) for _ in range(2))
-            cutting.go_on.set()
-            first = held_up.result()  # 503, should it have taken too long
-        assert first.status_code in (201, 503)
-        assert first.json().get("code", link["code"]) == link["code"] != second.json()["code"]
-        assert [answer.status_code for answer in (second, third)] == [201, 200]
-        assert second.json()["url"] == url
-        assert third.json()["code"] == second.json()["code"]
-        server.stop()
-    finally:
-        cutting.close()
-        redis.stop()
+    """A request is held up before it makes its link.  Meanwhile another one makes it, and it is
+    changed: the first request makes another one, and its repetition finds that."""
+    slow, quick, cutting = held
+    url = "https://example.com/held-up"
+    cutting.hold = MAKE
+    with ThreadPoolExecutor(1) as thread:
+        held_up = thread.submit(find, slow, url, **fields)
+        assert cutting.held.wait(PATIENCE)
+        cutting.hold = None
+        link = find(quick, url, **fields).json()
+        changed = quick.api("PATCH", f"/links/{link['code']}", json=change)
+        assert changed.status_code == 200
+        quick.follow(link["code"])
+        cutting.go_on.set()
+        first = held_up.result()  # 503, should it have taken too long
+    second, third = (find(quick, url, **fields) for _ in range(2))
+    assert (first.status_code, second.status_code) in ((201, 200), (503, 201))
+    assert first.json().get("code") in (second.json()["code"], None)
+    assert second.json()["url"] == url
+    assert second.json()["code"] not in (link["code"], None)
+    assert (third.status_code, third.json()["code"]) == (200, second.json()["code"])
 
 
-def test_a_claim_that_was_left_is_let_go_by_the_next(new_server: NewServer, tmp_path: Path) -> None:
-    """Whoever finishes what somebody else has begun leaves no claim: a link that is deleted then
-    does not come back with its number."""
-    redis = private_redis(tmp_path / "redis")
-    cutting = Cutting(tmp_path / "cutting", Path(redis.url.removeprefix("unix://")))
-    try:
-        server = new_server(REDIS_URL=cutting.url, WORKERS="1").start()
-        url, store = "https://example.com/let-go", connections.sync(redis.url)
-        cutting.cut_reply_to = b"'NX', 'EX'"
-        assert (find(server, url).status_code, cutting.cuts) == (503, 1)
-        assert len(list(store.scan_iter("c:*"))) == 1
-        first = eventually(lambda: find(server, url), lambda answer: answer.status_code != 503)
-        assert first.status_code in (200, 201)  # one that was told 503 may have made it
-        assert list(store.scan_iter("c:*")) == []
-        code = first.json()["code"]
-        assert server.api("DELETE", f"/links/{code}").status_code == 204
-        assert find(server, url).json()["code"] != code
-        server.stop()
-    finally:
-        cutting.close()
-        redis.stop()
+def test_an_offer_that_was_left_is_taken_up_by_the_next(
+    held: tuple[Server, Server, Cutting],
+) -> None:
+    """Whoever finishes what somebody else has begun leaves nothing: a link that is deleted then
+    does not come back."""
+    slow, quick, cutting = held
+    url, store = "https://example.com/let-go", connections.sync(quick.settings["REDIS_URL"])
+    cutting.cut_reply_to = LOOK
+    assert (find(slow, url).status_code, cutting.cuts) == (503, 1)
+    assert entries(store) == 1
+    first = eventually(lambda: find(slow, url), lambda answer: answer.status_code != 503)
+    assert first.status_code in (200, 201)  # one that was told 503 may have made it
+    assert entries(store) == 1
+    code = first.json()["code"]
+    assert slow.api("DELETE", f"/links/{code}").status_code == 204
+    assert entries(store) == 0
+    assert find(slow, url).json()["code"] != code
+
+
+def test_a_link_that_is_deleted_as_it_is_looked_for_stays_deleted(
+    held: tuple[Server, Server, Cutting],
+) -> None:
+    """A request has found its entry, and before it reads it, it is deleted: it makes another."""
+    slow, quick, cutting = held
+    url = "https://example.com/going"
+    gone = find(quick, url).json()["code"]
+    cutting.hold = b"MGET"
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(find, slow, url)
+        assert cutting.held.wait(PATIENCE)
+        assert quick.api("DELETE", f"/links/{gone}").status_code == 204
+        cutting.hold = None
+        cutting.go_on.set()
+        made = asked.result()
+    assert (made.status_code, made.json()["code"] == gone) == (201, False)
+    assert quick.follow(gone).status_code == 404
+    assert find(quick, url).json()["code"] == made.json()["code"]
+
+
+def test_a_link_that_is_being_deleted_does_not_come_back(
+    held: tuple[Server, Server, Cutting],
+) -> None:
+    """A deletion is held up at the index: the link is found while it is there, and then no more."""
+    slow, quick, cutting = held
+    url = "https://example.com/leaving"
+    code = find(quick, url).json()["code"]
+    cutting.hold = b"ZREM\r\n"
+    with ThreadPoolExecutor(1) as thread:
+        deleted = thread.submit(slow.api, "DELETE", f"/links/{code}")
+        assert cutting.held.wait(PATIENCE)
+        before = find(quick, url)
+        cutting.go_on.set()
+        assert deleted.result().status_code == 204
+    after = find(quick, url)
+    assert (before.status_code, before.json()["code"]) == (200, code)
+    assert (after.status_code, after.json()["code"] == code) == (201, False)
+
+
+def test_who_makes_what_another_one_has_deleted_is_found(
+    held: tuple[Server, Server, Cutting],
+) -> None:
+    """A request is held up before it makes its link; another one makes it, and it is deleted.  The
+    link of the first is in the index all the same."""
+    slow, quick, cutting = held
+    url = "https://example.com/anew"
+    cutting.hold = MAKE
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(find, slow, url)
+        assert cutting.held.wait(PATIENCE)
+        code = find(quick, url).json()["code"]
+        assert quick.api("DELETE", f"/links/{code}").status_code == 204
+        cutting.go_on.set()
+        made = asked.result()
+    found = find(quick, url)
+    assert (made.status_code, found.status_code) == (201, 200)
+    assert found.json()["code"] == made.json()["code"]
 
 
 def test_many_links_to_one_address_are_looked_through(server: Server) -> None:

@@ -4,48 +4,22 @@ Before anything is made, the numbers of the links-to-be are claimed under what t
 from others, together with a nonce that random codes are derived from: whoever comes with the same
 gets the same numbers, hence the same codes, and finds what is there or finishes what was begun.
 
-What was asked for with a key of the client's own stays claimed when all is made, and says which
-links it led to, so that a repetition brings nothing deleted back.  A claim on an equal link is let
-go: from then on the link itself is found.
+A claim stays for a day when all is made, and says which links it led to, so that a repetition
+brings nothing deleted back.
 """
 
 import secrets
-from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import msgspec
 import redis
 
-from shortener.links import batches
-
-# KEYS the claims  ARGV[1] seconds that they hold, then the value of each
-# Answers nothing for each that was free and is ours now, the value of the others.
-TAKE = """
-local answers = {}
-for i, key in ipairs(KEYS) do
-  local taken = redis.call('SET', key, ARGV[i + 1], 'NX', 'EX', ARGV[1])
-  answers[i] = not taken and redis.call('GET', key)
-end
-return answers
-"""
-
-# KEYS the claims  ARGV for each the value that it was seen with, and another one, or '' for none
-# Answers 1 for each that still had its value.
+# KEYS[1] the claim  ARGV[1] the value that it was seen with  ARGV[2] another one
 CHANGE = """
-local answers = {}
-for i, key in ipairs(KEYS) do
-  local is_same, new = redis.call('GET', key) == ARGV[2 * i - 1], ARGV[2 * i]
-  if is_same and new == '' then
-    redis.call('DEL', key)
-  elseif is_same then
-    redis.call('SET', key, new, 'KEEPTTL')
-  end
-  answers[i] = is_same
-end
-return answers
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL') end
 """
 
-LEAP = 24 * 3600  # seconds that the number of a further try is remembered: as long as any claim
+HELD = 24 * 3600  # seconds, from the first request on
 
 Led = list[tuple[str, int] | None]  # what became of each item: name and number of a link
 
@@ -77,44 +51,30 @@ class Claims:
 
     def __init__(self, store: redis.Redis) -> None:
         self._store = store
+        self._change = store.register_script(CHANGE)
 
-    def take(self, wanted: Sequence[tuple[str, str, int]], seconds: int) -> list[Claim]:
-        """Claim each key, for a digest of the request and a first number, for so many seconds.
+    def take(self, key: str, digest: str, first: int) -> Claim:
+        """Claim a key, for a digest of the request and a first number.
 
         Of two at once both get the numbers of whoever was first.
         """
-        new = [
-            _encode(_Stored(digest, first, secrets.token_hex(16))) for _, digest, first in wanted
-        ]
-        asked = [(key, value) for (key, *_), value in zip(wanted, new, strict=True)]
-        others = batches.each(self._store, TAKE, asked, seconds)
-        return [
-            _claim(key, value if other is None else other)
-            for (key, value), other in zip(asked, others, strict=True)
-        ]
+        value = self._settle(key, _encode(_Stored(digest, first, secrets.token_hex(16))))
+        stored = _decode(value)
+        nonce = stored.nonce.encode()
+        return Claim(key, value, stored.digest, stored.first, nonce, stored.done)
 
     def leap(self, claim: Claim, item: int, leap: int, number: int) -> int:
         """The number for the next try of one item: `number`, or the one that was taken before."""
-        key = f"{claim.key}:{claim.first}.{item}.{leap}"
-        pipeline = self._store.pipeline(transaction=False)
-        pipeline.set(key, number, nx=True, ex=LEAP)
-        pipeline.get(key)
-        return int(cast("bytes", pipeline.execute()[1]))
+        return int(self._settle(f"{claim.key}:{claim.first}.{item}.{leap}", b"%d" % number))
 
     def finish(self, claim: Claim, led: Led) -> None:
         """Note what a claim led to."""
         done = _Stored(claim.digest, claim.first, claim.nonce.decode(), led)
-        self._change([(claim.key, claim.value, _encode(done))])
+        self._change(keys=[claim.key], args=[claim.value, _encode(done)])
 
-    def drop(self, claims: Sequence[Claim]) -> None:
-        """Let go of claims."""
-        self._change([(claim.key, claim.value, b"") for claim in claims])
-
-    def _change(self, items: Sequence[tuple[str, Any, Any]]) -> None:
-        batches.each(self._store, CHANGE, items)
-
-
-def _claim(key: str, value: bytes) -> Claim:
-    stored = _decode(value)
-    nonce = stored.nonce.encode()
-    return Claim(key, value, stored.digest, stored.first, nonce, stored.done)
+    def _settle(self, key: str, value: bytes) -> bytes:
+        """This value, or the one that somebody was first with."""
+        pipeline = self._store.pipeline(transaction=False)
+        pipeline.set(key, value, nx=True, ex=HELD)
+        pipeline.get(key)
+        return cast("bytes", pipeline.execute()[1])

@@ -60,9 +60,6 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return self.max_clicks is not None or self.password is not None
 
 
-BARS = ("password", "expires", "max_clicks")  # what may keep somebody out
-
-
 class Secret(Protocol):
     """A password that was asked for; only what checks passwords knows how it is hashed."""
 
@@ -115,16 +112,6 @@ class Wish(msgspec.Struct, frozen=True):
             and (len(link.code) >= self.length if self.code is None else self.code == link.code)
             and all(getattr(link, name) == value for name, value in self.fields.items())
             and (self.password is None or self.password.matches(link.password))
-        )
-
-    def is_led_to(self, link: Link) -> bool:
-        """Whether a link that was made for the same request is the answer still.
-
-        One that was to equal the wish may have been changed meanwhile: then it leads elsewhere, or
-        keeps somebody out whom it was not to keep out.
-        """
-        return not self.may_be_another or (
-            self.is_met_by(link) and all(getattr(link, bar) == self.fields.get(bar) for bar in BARS)
         )
 
     def link(self, number: int, code: str, by: str, now: int) -> Link:

@@ -1,11 +1,12 @@
 """The mint: new links, one or a thousand at a time.
 
-A number is taken, a code made of it, and the link written (`press`); what lies in other buckets is
-claimed before (`claims`), so that whoever repeats a request finishes what was begun.
+A number is taken, a code made of it, and the link written (`press`).  What tells a request from
+others lies in other buckets and is written before, with the code (`claims`, `offers`): whoever
+repeats a request finishes what was begun.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -15,15 +16,14 @@ from shortener import keys
 from shortener.codes import Codes
 from shortener.errors import CodesExhausted, CodeTaken, Invalid, LinkNotFound, Problem
 from shortener.links.claims import Claim, Claims
-from shortener.links.existing import Existing
 from shortener.links.link import Link, Wish
+from shortener.links.numbers import Numbers
+from shortener.links.offers import Offers
 from shortener.links.press import Press
 from shortener.links.repository import Links
 from shortener.links.url_index import UrlIndex
 
 MAX_LEAPS = 24  # numbers tried until a free code is found; the last leap is 2**23 numbers wide
-REPEAT = 24 * 3600  # seconds that an idempotency key is remembered
-RACE = 60  # seconds that a request for an equal link may take to make it
 
 
 class Made(NamedTuple):
@@ -41,19 +41,12 @@ class Repetition(NamedTuple):
 
 
 class _Try(NamedTuple):
-    """One link to be made, as number `number`; a claim decides that and its random code, under
-    the place that the link has in it."""
+    """One link to be made, as number `number`; a claim decides that and its random code."""
 
     item: int
     wish: Wish
     number: int
     claim: Claim | None = None
-    claimed: int = 0
-
-    @property
-    def who(self) -> object:
-        """What tells it from others; those that are to lead to one link are the same."""
-        return self.item if self.claim is None else (self.claim.key, self.claimed)
 
 
 Outcomes = dict[int, Made | Problem]
@@ -64,11 +57,10 @@ class Mint:
 
     def __init__(self, store: redis.Redis, links: Links, codes: Callable[[], Codes]) -> None:
         """`codes` is asked when the first code is made: the salt lies in the store."""
-        self._store, self._links, self._codes = store, links, codes
-        self._claims = Claims(store)
+        self._links, self._codes = links, codes
+        self._numbers, self._claims = Numbers(store), Claims(store)
         urls = UrlIndex(store)
-        self._press = Press(store, urls)
-        self._existing = Existing(links, urls)
+        self._press, self._offers = Press(store, urls), Offers(links, urls)
 
     def make(
         self, wishes: Sequence[Wish], by: str, now: int, repetition: Repetition | None = None
@@ -85,9 +77,9 @@ class Mint:
         rest = [item for item in range(len(wishes)) if item not in made]
         plain = [item for item in rest if not wishes[item].may_be_another]
         if plain:
-            first = claim.first if claim else self._numbers(len(plain))
+            first = claim.first if claim else self._numbers.take(len(plain))
             tries = [
-                _Try(item, wishes[item], first + (item if claim else place), claim, item)
+                _Try(item, wishes[item], first + (item if claim else place), claim)
                 for place, item in enumerate(plain)
             ]
             made |= self._settle(tries, by, now)
@@ -102,8 +94,7 @@ class Mint:
     def _claim(self, repetition: Repetition, by: str, count: int) -> Claim:
         digest = hashlib.sha256(repetition.key.encode()).hexdigest()[:32]
         body = hashlib.sha256(repetition.body).hexdigest()
-        wanted = (keys.claim(by, digest), body, self._numbers(count))
-        claim = self._claims.take([wanted], REPEAT)[0]
+        claim = self._claims.take(keys.claim(by, digest), body, self._numbers.take(count))
         if claim.digest != body:
             raise Invalid.field("Idempotency-Key", "was used for another request before")
         return claim
@@ -135,88 +126,63 @@ class Mint:
                     outcomes[one.item] = outcome
             if not collided:
                 break
-            places: dict[object, int] = {}  # those that share a claim leap together
-            for one in collided:
-                places.setdefault(one.who, len(places))
-            first = self._numbers(len(places) << leap)
-            tries = [self._leap(one, leap, first + places[one.who]) for one in collided]
+            first = self._numbers.take(len(collided) << leap)
+            tries = [self._leap(one, leap, number) for number, one in enumerate(collided, first)]
         else:
             outcomes |= {one.item: CodesExhausted() for one in tries}
         return outcomes
 
     def _find_or_make(self, wishes: dict[int, Wish], by: str, now: int) -> Outcomes:
-        """For each wish the oldest equal link, or a new one; of two at once both get one link.
+        """For each wish the oldest equal link, or a new one; of two at once both get one link."""
+        outcomes: Outcomes = {}
+        same = _same(wishes)
+        rest = {item: wishes[item] for item in dict.fromkeys(same.values())}
+        for leap in range(MAX_LEAPS):
+            outcomes |= self._find_or_try(rest, leap, by, now)
+            rest = {item: wish for item, wish in rest.items() if item not in outcomes}
+            if not rest:
+                break
+        else:
+            outcomes |= {item: CodesExhausted() for item in rest}
+        return outcomes | {i: _again(outcomes[one]) for i, one in same.items() if i != one}
 
-        Who finds none claims a number under what is asked for, and looks again.  Whoever asks for
-        the same meanwhile makes the same link; whoever comes when the claim was let go finds it.
-        """
-        outcomes = self._found(wishes, now)
-        missing = {item: wish for item, wish in wishes.items() if item not in outcomes}
-        if missing:
-            claims = self._claim_equals(missing)
-            outcomes |= self._found(missing, now)
-            tries = [
-                _Try(item, wish, claims[item].first, claims[item])
-                for item, wish in missing.items()
-                if item not in outcomes
-            ]
-            outcomes |= self._settle(tries, by, now)
-            self._claims.drop(list(claims.values()))
-            outcomes |= self._anew(missing, outcomes, by, now)
+    def _find_or_try(self, wishes: dict[int, Wish], leap: int, by: str, now: int) -> Outcomes:
+        """The same, without those whose new code is taken."""
+        taken = self._numbers.some(len(wishes) << max(leap - 1, 0))
+        numbers = dict(zip(wishes, taken.numbers, strict=False))
+        codes = {item: self._code(wishes[item], number) for item, number in numbers.items()}
+        found, chosen = self._offers.settle(wishes, codes, now)
+        if found:
+            self._numbers.keep(taken._replace(numbers=[numbers[item] for item in found]))
+        outcomes: Outcomes = {item: Made(link, False) for item, link in found.items()}
+        tries = [_Try(item, wishes[item], numbers[item]) for item in chosen]
+        links = [one.wish.link(one.number, chosen[one.item], by, now) for one in tries]
+        others = self._press.put([one.wish for one in tries], links)
+        for one, link, other in zip(tries, links, others, strict=True):
+            if other is not None and self._offers.live([other], one.wish, now):
+                outcomes[one.item] = Made(other, False)
+            elif (outcome := _outcome(one, link, other)) is not None:
+                outcomes[one.item] = outcome
         return outcomes
-
-    def _anew(self, wishes: dict[int, Wish], outcomes: Outcomes, by: str, now: int) -> Outcomes:
-        """Links in place of those that a claim has led to and that are used up by now."""
-        led = {
-            item: made.link
-            for item, made in outcomes.items()
-            if item in wishes
-            and isinstance(made, Made)
-            and not made.is_new
-            and made.link.max_clicks
-        }
-        uses = self._links.uses(list(led.values()))
-        gone = [
-            item
-            for (item, link), used in zip(led.items(), uses, strict=True)
-            if used >= (link.max_clicks or 0)
-        ]
-        return self._find_or_make({item: wishes[item] for item in gone}, by, now) if gone else {}
-
-    def _found(self, wishes: dict[int, Wish], now: int) -> Outcomes:
-        equal = self._existing.equal(wishes, now)
-        return {item: Made(link, False) for item, link in equal.items()}
-
-    def _claim_equals(self, wishes: dict[int, Wish]) -> dict[int, Claim]:
-        first = self._numbers(len(wishes))
-        wanted = [
-            (keys.claim("find", _digest(wish)), "", number)
-            for number, wish in enumerate(wishes.values(), first)
-        ]
-        return dict(zip(wishes, self._claims.take(wanted, RACE), strict=True))
-
-    def _numbers(self, count: int) -> int:
-        """The first of so many new numbers."""
-        return int(self._store.incrby(keys.NUMBER, count)) - count + 1
 
     def _leap(self, one: _Try, leap: int, number: int) -> _Try:
         if one.claim is not None:
-            number = self._claims.leap(one.claim, one.claimed, leap, number)
+            number = self._claims.leap(one.claim, one.item, leap, number)
         return one._replace(number=number)
 
     def _link(self, one: _Try, by: str, now: int) -> Link:
-        code = one.wish.code
-        if code is None:
-            nonce = one.claim.nonce if one.claim else b""
-            code = self._codes().make(one.number, one.wish.length, nonce)
-        return one.wish.link(one.number, code, by, now)
+        nonce = one.claim.nonce if one.claim else b""
+        return one.wish.link(one.number, self._code(one.wish, one.number, nonce), by, now)
+
+    def _code(self, wish: Wish, number: int, nonce: bytes = b"") -> str:
+        return wish.code or self._codes().make(number, wish.length, nonce)
 
 
 def _outcome(one: _Try, link: Link, taken: Link | None) -> Made | Problem | None:
     """What became of a try; None when its code is taken and another one may be made."""
     if taken is None:
         return Made(link, True)
-    if one.claim is not None and taken.number == one.number and one.wish.is_led_to(taken):
+    if one.claim is not None and taken.number == one.number:
         return Made(taken, False)
     if one.wish.code is None:
         return None
@@ -229,7 +195,25 @@ def _noted(outcome: Made | Problem) -> tuple[str, int] | None:
     return (outcome.link.name, outcome.link.number) if isinstance(outcome, Made) else None
 
 
+def _same(wishes: Mapping[int, Wish]) -> dict[int, int]:
+    """For each item the first that asks for the same."""
+    items: dict[str, list[int]] = {}
+    for item, wish in wishes.items():
+        items.setdefault(wish.fields["url"], []).append(item)
+    firsts: dict[str, int] = {}
+    return {
+        item: firsts.setdefault(_digest(wishes[item]), item) if len(some) > 1 else item
+        for some in items.values()
+        for item in some
+    }
+
+
 def _digest(wish: Wish) -> str:
     """The same for wishes that ask for the same."""
     asked = [wish.domain, wish.code, wish.length, sorted(wish.fields.items())]
-    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:32]
+    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
+
+
+def _again(outcome: Made | Problem) -> Made | Problem:
+    """What became of somebody else's wish for the same."""
+    return Made(outcome.link, False) if isinstance(outcome, Made) else outcome

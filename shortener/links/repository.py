@@ -147,6 +147,8 @@ class Links:
                     self._urls.remove(name, before.url)
                 return link
             if found is None:
+                if link.url != before.url:
+                    self._urls.remove(name, link.url)
                 raise LinkNotFound
             record = cast("bytes", found)
 
@@ -206,10 +208,11 @@ class Links:
         while True:
             link = decode(record)
             if link.number != number:
+                self._urls.add([link])  # what was taken out may have been its entry
                 raise LinkNotFound
+            self._urls.remove(name, link.url)
             found = self._remove(record, link, now)
             if found == 1:
-                self._urls.remove(name, link.url)
                 return
             if found is None:
                 raise LinkNotFound

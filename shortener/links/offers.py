@@ -1,0 +1,87 @@
+"""Offers: behind `find_existing`, where of requests at once for equal links all get one.
+
+Whoever wants a link to a URL enters the name that it is going to make in the index of URLs, in the
+same step that finds nothing else there.  That is an offer until the link is made.  Whoever comes
+meanwhile finds it, and makes a link of that very name: one of them is first, and the other finds
+what there is.  So nobody waits for anybody, also not for one that has died.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from shortener import keys
+from shortener.links.link import Link, Wish
+from shortener.links.repository import Links
+from shortener.links.url_index import Offer, UrlIndex
+
+
+class Offers:
+    """Finds links of a site by what is asked for, or settles on their codes."""
+
+    def __init__(self, links: Links, urls: UrlIndex) -> None:
+        self._links, self._urls = links, urls
+
+    def settle(
+        self, wishes: Mapping[int, Wish], codes: Mapping[int, str], now: int
+    ) -> tuple[dict[int, Link], dict[int, str]]:
+        """By item the oldest link that is equal, or the code to make one with.
+
+        That is one of `codes`, or one that was offered already; both are entered in the index.
+        """
+        found: dict[int, Link] = {}
+        chosen = dict(codes)
+        asked: dict[str, list[int]] = {}
+        for item, wish in wishes.items():
+            asked.setdefault(wish.fields["url"], []).append(item)
+        seen: dict[str, list[str]] = {}
+        while asked:
+            names = {
+                url: [keys.name(wishes[item].domain, chosen[item]) for item in items]
+                for url, items in asked.items()
+            }
+            seen = self._urls.offer({url: Offer(seen.get(url, ()), names[url]) for url in asked})
+            links = iter(self._links.read([name for some in seen.values() for name in some]))
+            missing: dict[str, list[int]] = {}
+            for url, some in seen.items():
+                there = dict(zip(some, links, strict=False))
+                wanted = {item: wishes[item] for item in asked[url]}
+                found |= self._equal(wanted, list(there.values()), now)
+                if rest := [item for item in wanted if item not in found]:
+                    vacant = [name for name, link in there.items() if link is None]
+                    chosen |= {i: _offered(vacant, wishes[i]) or codes[i] for i in rest}
+                    missing[url] = rest
+            asked = missing
+        return found, {item: code for item, code in chosen.items() if item not in found}
+
+    def _equal(
+        self, wishes: Mapping[int, Wish], links: Sequence[Link | None], now: int
+    ) -> dict[int, Link]:
+        """By item the oldest of the links that will do."""
+        live = {item: self.live(links, wish, now) for item, wish in wishes.items()}
+        return {item: min(some, key=lambda link: link.place) for item, some in live.items() if some}
+
+    def live(self, links: Sequence[Link | None], wish: Wish, now: int) -> list[Link]:
+        """Those that meet the wish, lead somewhere still, and ask for no password."""
+        meeting = [
+            link
+            for link in links
+            if link is not None
+            and link.password is None
+            and not link.is_over(now)
+            and wish.is_met_by(link)
+        ]
+        uses = self._links.uses(meeting)
+        return [
+            link
+            for link, used in zip(meeting, uses, strict=True)
+            if link.max_clicks is None or used < link.max_clicks
+        ]
+
+
+def _offered(vacant: list[str], wish: Wish) -> str | None:
+    """The code of an offer that will do, which is then no longer among the vacant ones."""
+    for name in vacant:
+        code = name.rpartition("/")[2]
+        if wish.code is None and name == keys.name(wish.domain, code) and len(code) >= wish.length:
+            vacant.remove(name)
+            return code
+    return None
