@@ -2,16 +2,18 @@
 
 Hashids alone leaves a pattern: codes of numbers 22 apart share four of five characters.  So numbers
 are first shuffled among those whose codes are equally long, by a Feistel network keyed with the
-salt (Luby and Rackoff 1988; walking the cycle until a number of the same length comes out, Black
-and Rogaway 2002).  That hides the order from a reader; it does not protect.  Codes of eight
-characters and more do: their number is drawn from `secrets` over the whole length.
+salt (Luby and Rackoff 1988; over any number of numbers: Black and Rogaway 2002).  That hides the
+order from a reader; it does not protect.  Codes of eight characters and more do: their number is
+drawn from `secrets` over the whole length.
 
 The stored code is the truth: nothing is ever decoded, so salt, length and alphabet may change.
 """
 
 import hashlib
+import math
 import secrets
 import unicodedata
+from itertools import count
 
 from hashids import Hashids
 
@@ -21,17 +23,21 @@ RANDOM_FROM = 8  # characters; from this length on a code cannot be guessed
 MAX_ALIAS = 64  # characters, after normalisation
 MAX_SPELLING = 4 * MAX_ALIAS  # characters, before: what is longer is not worth normalising
 _ROUNDS = 4  # of the Feistel network: enough to be a strong permutation (Luby and Rackoff)
+_ORDERS = 100  # Hashids orders its letters by the last two decimals of a number
 
 
 class Codes:
     """Makes codes of at least `length` characters (5 to 32) from `alphabet`, ordered by `salt`."""
 
     def __init__(self, salt: str, length: int, alphabet: str) -> None:
-        self._hashids = Hashids(salt=salt, min_length=length, alphabet=alphabet)
         key = hashlib.blake2b(salt.encode(), digest_size=32).digest()
-        self._keyed = hashlib.blake2b(digest_size=8, key=key)  # copied: that is half the time
+        self._keyed = hashlib.blake2b(digest_size=8, key=key)
+        self._shuffles: dict[int, _Shuffle] = {}  # by how many numbers there are
         self._length = length
-        self._base = _base(Hashids(salt=salt, alphabet=alphabet))
+        self._padded = Hashids(salt=salt, min_length=length, alphabet=alphabet)
+        self._bare = Hashids(salt=salt, alphabet=alphabet)
+        self._base = _base(self._bare)
+        self._orders: list[tuple[str, str] | None] = [None] * _ORDERS
 
     def make(self, number: int, length: int = 0, nonce: bytes = b"") -> str:
         """A code for a link's number, of at least `length` characters; long ones are drawn."""
@@ -48,7 +54,9 @@ class Codes:
         Different numbers have different codes, among those asked for with the same length.
         """
         skipped, low, high = self._band(number, max(length, self._length))
-        return str(self._hashids.encode(low + self._shuffle(number - skipped, high - low)))
+        if (shuffle := self._shuffles.get(high - low)) is None:
+            shuffle = self._shuffles[high - low] = _Shuffle(self._keyed, high - low)
+        return self._spell(low + shuffle.place(number - skipped))
 
     def draw(self, length: int, number: int = 0, nonce: bytes = b"") -> str:
         """A random code of exactly `length` characters, which should be 8 or more.
@@ -62,7 +70,7 @@ class Codes:
             drawn = int.from_bytes(digest, "little") % size  # 512 bits: no bias to speak of
         else:
             drawn = secrets.randbelow(size)
-        return str(self._hashids.encode(low + drawn))
+        return self._spell(low + drawn)
 
     def _band(self, number: int, length: int) -> tuple[int, int, int]:
         """How many numbers have shorter codes than this one, and what Hashids is given for those
@@ -75,21 +83,66 @@ class Codes:
             low, high = high, high * self._base
         return skipped, low, high
 
-    def _shuffle(self, value: int, size: int) -> int:
-        """The place of `value` (0 <= value < size) in the salted order of those numbers."""
-        half = ((size - 1).bit_length() + 1) // 2
-        mask = (1 << half) - 1
+    def _spell(self, number: int) -> str:
+        """The same as Hashids does, which orders its letters anew each time: half of all time."""
+        if number < self._base ** (self._length - 2):
+            return str(self._padded.encode(number))
+        order = self._orders[number % _ORDERS]
+        if order is None:
+            order = self._orders[number % _ORDERS] = self._learn(number % _ORDERS)
+        first, letters = order
+        code = ""
+        while number:
+            number, digit = divmod(number, self._base)
+            code = letters[digit] + code
+        return first + code
+
+    def _learn(self, last: int) -> tuple[str, str]:
+        """What codes of numbers with these last decimals begin with, and the letters of their
+        digits in order: read off codes of large ones, which have many digits each."""
+        letters: dict[int, str] = {}
+        for number in count(self._base**8 * _ORDERS + last, _ORDERS):
+            code, rest = self._bare.encode(number), number
+            for letter in reversed(code[1:]):
+                rest, digit = divmod(rest, self._base)
+                letters[digit] = letter
+            if len(letters) == self._base:
+                return code[0], "".join(letters[digit] for digit in range(self._base))
+        raise AssertionError("numbers do not end")
+
+
+class _Shuffle:
+    """A salted order of the numbers below `size`.
+
+    They lie in a rectangle of hardly more, whose rows and columns are shifted in turn, each as far
+    as a hash of the other says.
+    """
+
+    def __init__(self, keyed: hashlib.blake2b, size: int) -> None:
+        self._size = size
+        self._rows = math.isqrt(size - 1) + 1
+        self._columns = -(-size // self._rows)
+        self._turns = []
+        for turn in range(_ROUNDS):
+            begun = keyed.copy()  # and again for each number: that is half the time of a new one
+            begun.update(b"%d %d " % (turn, size))
+            self._turns.append(begun)
+
+    def place(self, value: int) -> int:
+        """The place of `value` (0 <= value < size)."""
+        rows, columns = self._rows, self._columns
         while True:
-            left, right = value >> half, value & mask
-            for turn in range(_ROUNDS):
-                left, right = right, left ^ (self._round(turn, half, right) & mask)
-            value = left << half | right
-            if value < size:
+            row, column = divmod(value, columns)
+            for turn in range(0, _ROUNDS, 2):
+                row = (row + self._shift(turn, column)) % rows
+                column = (column + self._shift(turn + 1, row)) % columns
+            value = row * columns + column
+            if value < self._size:  # walk on along the cycle otherwise: one of many thousand
                 return value
 
-    def _round(self, turn: int, half: int, value: int) -> int:
-        digest = self._keyed.copy()
-        digest.update(b"%d %d %d" % (turn, half, value))
+    def _shift(self, turn: int, value: int) -> int:
+        digest = self._turns[turn].copy()
+        digest.update(b"%d" % value)
         return int.from_bytes(digest.digest(), "little")
 
 

@@ -3,10 +3,12 @@
 import functools
 import math
 import re
+import string
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from hashids import Hashids
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +46,35 @@ def test_different_numbers_have_different_codes(salt: str, numbers: set[int]) ->
     """Whatever the salt, over the whole range of numbers."""
     some = codes(salt)
     assert len({some.encode(number) for number in numbers}) == len(numbers)
+
+
+@pytest.mark.parametrize("length", [5, 7, 9])
+@pytest.mark.parametrize("alphabet", [DEFAULT_ALPHABET, "0123456789abcdefXY", string.ascii_letters])
+def test_codes_are_those_of_hashids(alphabet: str, length: int) -> None:
+    """Each is what Hashids makes of a number, with as many characters at least: small numbers,
+    large ones, and drawn ones; those of a site's first length are the numbers up to a bound."""
+    some, hashids = Codes("a salt", length, alphabet), Hashids("a salt", length, alphabet)
+    numbers = [*range(500), *(500 + n * 99_991 for n in range(500))]
+    made = [code for n in numbers for code in (some.encode(n), some.encode(n, 7), some.draw(12, n))]
+    decoded = [hashids.decode(code) for code in made]  # nothing, if it would be spelled otherwise
+    assert {len(found) for found in decoded} == {1}
+    assert len({found[0] for found in decoded}) == len(set(made))
+
+
+def test_each_code_of_six_characters_comes_once() -> None:
+    """All 146,410 of the smallest alphabet, a number that is no square, and no other."""
+    some, hashids = Codes("a salt", 5, "0123456789abcdef"), Hashids("a salt", 5, "0123456789abcdef")
+    made = {some.encode(number) for number in range(11**4, 11**5)}
+    assert made == {hashids.encode(number) for number in range(11**4, 11**5)}
+
+
+@given(st.text(min_size=1, max_size=40), st.integers(5, 7), st.integers(1, 300_000))
+def test_no_number_is_left_out(salt: str, length: int, number: int) -> None:
+    """The numbers of one length are a permutation of themselves: any of them fits in its place."""
+    some, hashids = codes(salt, length), Hashids(salt, length, DEFAULT_ALPHABET)
+    (found,) = hashids.decode(some.encode(number))
+    bounds = [0, *(22 ** (n - 1) for n in range(length, 10))]
+    assert [number >= bound for bound in bounds] == [found >= bound for bound in bounds]
 
 
 @pytest.mark.parametrize("apart", [1, 2, 11, 22, 484])
