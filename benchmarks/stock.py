@@ -19,7 +19,8 @@ from shortener.codes import Codes
 from shortener.config import Settings
 from shortener.embedded import Embedded
 from shortener.links.link import Wish
-from shortener.links.mint import Made, Mint
+from shortener.links.mint import Mint
+from shortener.links.outcomes import Made
 from shortener.links.repository import Links
 
 BATCH = 2_000  # links that one process makes before it is heard of

@@ -2,7 +2,8 @@
 
     key                    type    written by  holds                              expires
     site                   hash    site        what is fixed at the first start   never
-    number                 string  links       the number of the newest link      never
+    number                 string  numbers     the number of the newest link      never
+    removals               string  url_index   entries that were taken out of it  never
     keys                   hash    accounts    SHA-256 of an API key -> its JSON  never
     keys:used              hash    accounts    the same -> last use, in seconds   with the key
     signed-in:DIGEST       string  sessions    SHA-256 of the API key signed in with  a week
@@ -49,6 +50,7 @@ BUCKETS = (
 LINKS = "l:"  # what all keys of links begin with, and no others
 SITE = "site"
 NUMBER = "number"
+REMOVALS = "removals"
 KEYS = "keys"
 RETAGS = "retags"
 SALTS = "salts"

@@ -9,6 +9,7 @@ import redis
 
 from shortener import keys
 
+MAX_LEAPS = 24  # numbers tried until a free code is found; the last leap is 2**23 numbers wide
 KEPT = 10.0  # seconds: the numbers of two links of one second must not be 2**20 apart
 
 

@@ -4,9 +4,13 @@ Whoever wants a link to a URL enters the name that it is going to make in the in
 same step that finds nothing else there.  That is an offer until the link is made.  Whoever comes
 meanwhile finds it, and makes a link of that very name: one of them is first, and the other finds
 what there is.  So nobody waits for anybody, also not for one that has died.
+
+Whoever makes a link so late that somebody else has made it, and it was deleted, no longer finds its
+entry.  That cannot be when no entry was taken out meanwhile, of which there is a count.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from shortener import keys
 from shortener.links.link import Link, Wish
@@ -14,19 +18,25 @@ from shortener.links.repository import Links
 from shortener.links.url_index import Offer, UrlIndex
 
 
+class Settled(NamedTuple):
+    """By item the oldest link that is equal, or the code to make one with."""
+
+    found: dict[int, Link]
+    codes: dict[int, str]
+    removals: int  # from the index, before any of this
+
+
 class Offers:
     """Finds links of a site by what is asked for, or settles on their codes."""
 
     def __init__(self, links: Links, urls: UrlIndex) -> None:
         self._links, self._urls = links, urls
+        self._removals = -1  # as they were seen last
 
-    def settle(
-        self, wishes: Mapping[int, Wish], codes: Mapping[int, str], now: int
-    ) -> tuple[dict[int, Link], dict[int, str]]:
-        """By item the oldest link that is equal, or the code to make one with.
-
-        That is one of `codes`, or one that was offered already; both are entered in the index.
-        """
+    def settle(self, wishes: Mapping[int, Wish], codes: Mapping[int, str], now: int) -> Settled:
+        """What is there already, or with which codes it is to be made: those that are given, or
+        that were offered already; both are entered in the index."""
+        removals = self._removals
         found: dict[int, Link] = {}
         chosen = dict(codes)
         asked: dict[str, list[int]] = {}
@@ -50,7 +60,15 @@ class Offers:
                     chosen |= {i: _offered(vacant, wishes[i]) or codes[i] for i in rest}
                     missing[url] = rest
             asked = missing
-        return found, {item: code for item, code in chosen.items() if item not in found}
+        codes = {item: code for item, code in chosen.items() if item not in found}
+        return Settled(found, codes, removals)
+
+    def confirm(self, settled: Settled, links: Sequence[Link]) -> None:
+        """See that the index has these links, which were made of what was settled."""
+        removals = self._urls.removals()
+        if removals != settled.removals:
+            self._urls.add(links)
+        self._removals = removals
 
     def _equal(
         self, wishes: Mapping[int, Wish], links: Sequence[Link | None], now: int

@@ -51,26 +51,29 @@ class Press:
     def __init__(self, store: redis.Redis, urls: UrlIndex) -> None:
         self._store, self._urls = store, urls
 
-    def put(self, wishes: Sequence[Wish], links: Sequence[Link]) -> list[Link | None]:
+    def put(
+        self, wishes: Sequence[Wish], links: Sequence[Link], are_entered: bool = False
+    ) -> list[Link | None]:
         """Store each link if its name is free; answers the links that have the others' names.
 
-        `wishes` are what the links were made of.
+        `wishes` are what the links were made of.  Unless they are already, all are entered.
         """
         written = list(sheets(wishes, links))
+        entering = [] if are_entered else links
         taken: dict[int, Link] = {}
-        for sheet, answers in zip(written, self._write(written, links), strict=True):
+        for sheet, answers in zip(written, self._write(written, entering), strict=True):
             taken |= sheet.taken(answers)
         for place, other in taken.items():
             if other.url != links[place].url:
                 self._urls.remove(links[place].name, links[place].url)
         return [taken.get(place) for place in range(len(links))]
 
-    def _write(self, written: "list[Sheet]", links: Sequence[Link]) -> list[list[bytes | None]]:
-        """Run the script for each sheet, and enter all links under their URLs, in one trip."""
+    def _write(self, written: "list[Sheet]", entering: Sequence[Link]) -> list[list[bytes | None]]:
+        """Run the script for each sheet, and enter links under their URLs, in one trip."""
         pipeline = self._store.pipeline(transaction=False)
         for sheet in written:
             pipeline.evalsha(SHA1, 3, *sheet.arguments)
-        batches.queue(pipeline, ENTER, [entry(link) for link in links])
+        batches.queue(pipeline, ENTER, [entry(link) for link in entering])
         answers = pipeline.execute(raise_on_error=False)
         unknown = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:

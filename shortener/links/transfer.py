@@ -14,7 +14,8 @@ from shortener.errors import Problem
 from shortener.links.catalogue import Catalogue
 from shortener.links.filters import Position, Question
 from shortener.links.link import Link, Wish
-from shortener.links.mint import Made, Mint
+from shortener.links.mint import Mint
+from shortener.links.outcomes import Made
 from shortener.links.repository import Links, rank_entry
 from shortener.links.tags import Tags
 from shortener.statistics.portions import Addition, Portion, Portions

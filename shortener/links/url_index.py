@@ -9,7 +9,7 @@ link leads elsewhere by now means nothing.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import redis
 
@@ -70,7 +70,14 @@ class UrlIndex:
     def remove(self, name: str, url: str) -> None:
         """A link of this name no longer leads to `url`."""
         key, digest = _place(url)
-        self._store.zrem(key, digest + name.encode())
+        pipeline = self._store.pipeline(transaction=False)
+        pipeline.incr(keys.REMOVALS)
+        pipeline.zrem(key, digest + name.encode())
+        pipeline.execute()
+
+    def removals(self) -> int:
+        """How many entries were taken out, or are just being."""
+        return int(cast("bytes | None", self._store.get(keys.REMOVALS)) or 0)
 
     def offer(self, offers: Mapping[str, Offer]) -> dict[str, list[str]]:
         """Enter what is offered under each URL; answers all names of those that have others."""

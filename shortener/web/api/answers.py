@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from shortener.accounts import SCOPES, Account
 from shortener.config import Settings
 from shortener.links.link import Link, version
-from shortener.links.mint import Made
+from shortener.links.outcomes import Made
 from shortener.links.repository import Links
 from shortener.statistics.intervals import INTERVALS
 from shortener.statistics.stats import Stats, Totals, link_subject

@@ -14,7 +14,8 @@ from shortener.errors import (
 )
 from shortener.links.catalogue import Catalogue
 from shortener.links.link import Link, version
-from shortener.links.mint import Made, Mint, Repetition
+from shortener.links.mint import Mint, Repetition
+from shortener.links.outcomes import Made
 from shortener.links.repository import Links
 from shortener.web.api import bodies, examples, listing
 from shortener.web.api.access import Access, account, reply

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from shortener.config import Settings
 from shortener.errors import Invalid, Problem
 from shortener.links.filters import Position
-from shortener.links.mint import Made
+from shortener.links.outcomes import Made
 from shortener.links.transfer import Incoming, Transfer
 from shortener.web.api import carried, examples, listing, parameters
 from shortener.web.api.access import Access, account, reply
