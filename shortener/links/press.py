@@ -113,4 +113,6 @@ def _packed(bucket: str, wish: Wish, link: Link) -> list[object]:
     uses, note = wish.arrival or (0, "")
     record = encode(link).decode()
     used = keys.uses(bucket, link.number)
-    return [keys.link(link.name), link.name, str(link.place), record, indices, used, uses, note]
+    name = link.name
+    key = keys.link_prefix(bucket) + name
+    return [key, name, str(link.place), record, indices, used, uses, note]

@@ -5,13 +5,14 @@ Statistics are as the store keeps them, by kind and period: when they expire, an
 """
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shortener import keys
-from shortener.errors import Invalid
+from shortener.errors import Invalid, Problem
 from shortener.links.link import Arrival, Wish
 from shortener.links.transfer import Exported, Incoming, Whole, arrival
 from shortener.statistics import portions
@@ -126,6 +127,7 @@ class ExportedLink(Struct, frozen=True, kw_only=True, tag="link", tag_field="typ
 
 
 Record = ExportRecord | SiteRecord | TagRecord | ExportedLink
+Carried = LinkRecord | SiteRecord | TagRecord
 
 
 class ExportPage(Struct, frozen=True):
@@ -191,9 +193,23 @@ def link_record(exported: Exported, with_secrets: bool) -> ExportedLink:
     )
 
 
-def incoming(record: object, export: str, wishes: Wishes, now: int) -> Incoming | Whole:
+def records(values: Sequence[object]) -> list[Carried | Problem]:
+    """What was read from JSON as records; one that is none is a problem alone."""
+    try:
+        return list(bodies.convert(values, list[Carried]))  # a third of the time of one by one
+    except Invalid:
+        return [_record(value) for value in values]
+
+
+def _record(value: object) -> Carried | Problem:
+    try:
+        return bodies.convert(value, Carried)  # type: ignore[arg-type]
+    except Invalid as problem:
+        return problem
+
+
+def incoming(read: Carried, export: str, wishes: Wishes, now: int) -> Incoming | Whole:
     """What a record brings.  Raises `Invalid`, naming the field."""
-    read = bodies.convert(record, LinkRecord | SiteRecord | TagRecord)  # type: ignore[arg-type]
     found: Portion = _portion(read.statistics, now)
     if found and not export:
         raise Invalid.field("statistics", "need the record of their export")

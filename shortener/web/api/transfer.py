@@ -81,7 +81,10 @@ def blueprint(access: Access, transfer: Transfer, wishes: Wishes, settings: Sett
         now = int(time.time())
         incoming: dict[int, Incoming] = {}
         problems: dict[int, Problem] = {}
-        for index, record in enumerate(body.records):
+        for index, record in enumerate(carried.records(body.records)):
+            if isinstance(record, Problem):
+                problems[index] = record
+                continue
             try:
                 found = carried.incoming(record, export, wishes, now)
             except Problem as problem:
