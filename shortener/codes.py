@@ -13,6 +13,7 @@ import hashlib
 import math
 import secrets
 import unicodedata
+from array import array
 from itertools import count
 
 from hashids import Hashids
@@ -127,6 +128,8 @@ class _Shuffle:
             begun = keyed.copy()  # and again for each number: that is half the time of a new one
             begun.update(b"%d %d " % (turn, size))
             self._turns.append(begun)
+        # What was found out already; all of it are four times the square root of `size`.
+        self._shifts = [array("q", [-1]) * max(self._rows, self._columns) for _ in self._turns]
 
     def place(self, value: int) -> int:
         """The place of `value` (0 <= value < size)."""
@@ -141,9 +144,13 @@ class _Shuffle:
                 return value
 
     def _shift(self, turn: int, value: int) -> int:
-        digest = self._turns[turn].copy()
-        digest.update(b"%d" % value)
-        return int.from_bytes(digest.digest(), "little")
+        shift = self._shifts[turn][value]
+        if shift < 0:
+            digest = self._turns[turn].copy()
+            digest.update(b"%d" % value)
+            shift = int.from_bytes(digest.digest(), "little") >> 1
+            self._shifts[turn][value] = shift
+        return shift
 
 
 def _base(hashids: Hashids) -> int:
