@@ -20,24 +20,35 @@ from shortener.links.link import Link, Wish, decode, encode
 from shortener.links.url_index import ENTER, UrlIndex, entry
 
 # KEYS[1] the bucket's index  KEYS[2] its tags  KEYS[3] its notes
-# ARGV[1] MessagePack: [[record's key, name, place, record, [tag's index, tag, ...],
-#   key of its uses, uses, note on statistics that follow], ...]
+# ARGV[1] MessagePack: for each link record's key, name, place, record; and where there are tags,
+#   uses or statistics that follow: [tag's index, tag, ...], key of its uses, uses, note
 # Answers for each the record that has the name already, or nothing when this one took it.
 CREATE = """
-local answers = {}
+local answers, entries = {}, {}
+local function enter()
+  if #entries > 0 then redis.call('ZADD', KEYS[1], unpack(entries)) end
+  entries = {}
+end
 for i, link in ipairs(cmsgpack.unpack(ARGV[1])) do
-  answers[i] = redis.call('GET', link[1])
-  if not answers[i] then
-    redis.call('SET', link[1], link[4])
-    redis.call('ZADD', KEYS[1], link[3], link[2])
-    for j = 1, #link[5], 2 do
-      redis.call('ZADD', link[5][j], link[3], link[2])
-      redis.call('HINCRBY', KEYS[2], link[5][j + 1], 1)
+  local key, name, place, record, indices, used, uses, note = unpack(link)
+  answers[i] = false
+  if redis.call('SET', key, record, 'NX') then
+    entries[#entries + 1] = place
+    entries[#entries + 1] = name
+    if indices then
+      for j = 1, #indices, 2 do
+        redis.call('ZADD', indices[j], place, name)
+        redis.call('HINCRBY', KEYS[2], indices[j + 1], 1)
+      end
+      if uses > 0 then redis.call('SET', used, uses) end
+      if note ~= '' then redis.call('HSET', KEYS[3], note, 0) end
     end
-    if link[7] > 0 then redis.call('SET', link[6], link[7]) end
-    if link[8] ~= '' then redis.call('HSET', KEYS[3], link[8], 0) end
+  else
+    enter()
+    answers[i] = redis.call('GET', key)
   end
 end
+enter()
 return answers
 """
 
@@ -109,10 +120,11 @@ def sheets(wishes: Sequence[Wish], links: Sequence[Link]) -> Iterator[Sheet]:
 
 
 def _packed(bucket: str, wish: Wish, link: Link) -> list[object]:
-    indices = [part for tag in link.tags for part in (keys.tag_index(bucket, tag), tag)]
-    uses, note = wish.arrival or (0, "")
-    record = encode(link).decode()
-    used = keys.uses(bucket, link.number)
     name = link.name
-    key = keys.link_prefix(bucket) + name
-    return [key, name, str(link.place), record, indices, used, uses, note]
+    packed: list[object] = [keys.link_prefix(bucket) + name, name, str(link.place)]
+    packed.append(encode(link).decode())
+    if link.tags or wish.arrival:
+        indices = [part for tag in link.tags for part in (keys.tag_index(bucket, tag), tag)]
+        uses, note = wish.arrival or (0, "")
+        packed += indices, keys.uses(bucket, link.number), uses, note
+    return packed

@@ -32,11 +32,13 @@ OFFER = """
 local answers, at = {}, 2
 for i, key in ipairs(KEYS) do
   local begin, seen, last = ARGV[at], ARGV[at + 1], at + 2 + ARGV[at + 2]
-  local found = redis.call(
-    'ZRANGEBYLEX', key, '[' .. begin, '(' .. begin .. '\\255',
-    'LIMIT', 0, seen == '' and ARGV[1] or -1)
-  local is_same = #found == 0
-  if seen ~= '' then is_same = redis.sha1hex(table.concat(found)) == seen end
+  local first, behind = '[' .. begin, '(' .. begin .. '\\255'
+  local found, is_same = false, seen == '' and redis.call('ZLEXCOUNT', key, first, behind) == 0
+  if not is_same then
+    local most = seen == '' and ARGV[1] or -1
+    found = redis.call('ZRANGEBYLEX', key, first, behind, 'LIMIT', 0, most)
+    is_same = seen ~= '' and redis.sha1hex(table.concat(found)) == seen
+  end
   if is_same then
     for new = at + 3, last do redis.call('ZADD', key, 0, ARGV[new]) end
   end
