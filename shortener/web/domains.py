@@ -16,11 +16,7 @@ class Domains:
         self._default, self._others = default, others
         self._case_sensitive = case_sensitive
         self.only = not others
-
-    @property
-    def all(self) -> frozenset[str]:
-        """Every host of short links."""
-        return self._others | {self._default}
+        self.all = others | {default}  # every host of short links
 
     def name(self, host: str, code: str) -> str | None:
         """The name of the link that `host` has under a normalised code; None for a strange host."""

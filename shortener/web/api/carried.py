@@ -221,8 +221,9 @@ def incoming(read: Carried, export: str, wishes: Wishes, now: int) -> Incoming |
 
 
 def _wish(record: LinkRecord, export: str, is_followed: bool, wishes: Wishes, now: int) -> Wish:
-    wish = wishes.read(record, None)
-    fields = dict(wish.fields)
+    # One without a code that equals it is taken for it, however often this is repeated.
+    wish = wishes.read(record, None, find=not isinstance(record.code, str))
+    fields = wish.fields  # which nobody else has seen
     if record.created_at is not UNSET:
         fields["created"] = bodies.seconds(record.created_at, "created_at")
     if record.updated_at is not UNSET and record.updated_at is not None:
@@ -237,10 +238,10 @@ def _wish(record: LinkRecord, export: str, is_followed: bool, wishes: Wishes, no
         fields["password"] = record.password_hash
     elif record.has_password and wish.password is None:
         raise Invalid.field("password_hash", "is missing: only an admin key exports it")
-    if wish.code is None:  # one that equals it is taken for it, however often this is repeated
-        return msgspec.structs.replace(wish, fields=fields, find=True)
+    if wish.code is None:
+        return wish
     note = arrival(export, keys.name(wish.domain, wish.code)) if is_followed else ""
-    return msgspec.structs.replace(wish, fields=fields, arrival=Arrival(record.uses, note))
+    return msgspec.structs.replace(wish, arrival=Arrival(record.uses, note))
 
 
 def _portion(statistics: Statistics, now: int) -> Portion:

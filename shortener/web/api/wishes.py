@@ -21,8 +21,9 @@ class Wishes:
     def __init__(self, domains: Domains, settings: Settings, reserved: Collection[str]) -> None:
         self._domains, self._settings, self._reserved = domains, settings, reserved
 
-    def read(self, new: bodies.NewLink, now: int | None) -> Wish:
-        """What is asked for, checked and normalised; without `now` it may be over.
+    def read(self, new: bodies.NewLink, now: int | None, find: bool = False) -> Wish:
+        """What is asked for, checked and normalised; without `now` it may be over.  With `find` an
+        equal link will do, whether that was asked for or not.
 
         Raises `Invalid`.
         """
@@ -40,7 +41,7 @@ class Wishes:
             self._domains.stored(None if new.domain is UNSET else new.domain),
             alias,
             new.code_length or 0,
-            new.find_existing,
+            new.find_existing or find,
             bodies.password(new),
         )
 
