@@ -112,7 +112,7 @@ def tags(in_bucket: str) -> str:
 
 def urls(in_bucket: str, digest: bytes) -> str:
     """The group of a URL's digest: 4,096 in each bucket keep each small."""
-    return f"x:{{{in_bucket}}}:{digest[0]:02x}{digest[1] >> 4:x}"
+    return f"x:{{{in_bucket}}}:{digest.hex()[:3]}"
 
 
 def claim(owner: str, digest: str) -> str:

@@ -110,7 +110,8 @@ def _place(url: str) -> tuple[str, bytes]:
 
 def _said(begin: bytes, offer: Offer) -> list[Any]:
     """What the script is told about one."""
-    members = [begin + name.encode() for name in offer.names]
-    seen = b"".join(begin + name.encode() for name in offer.seen)
-    mark = hashlib.sha1(seen, usedforsecurity=False).hexdigest() if seen else ""
-    return [begin, mark, len(members), *members]
+    mark = ""
+    if offer.seen:
+        members = b"".join(begin + name.encode() for name in offer.seen)
+        mark = hashlib.sha1(members, usedforsecurity=False).hexdigest()
+    return [begin, mark, len(offer.names), *(begin + name.encode() for name in offer.names)]
