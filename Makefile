@@ -38,6 +38,7 @@ bench: .venv/development ## redirects against nginx, nginx + Lua + Redis and pla
 	@$(BIN)/python -m benchmarks busy
 	@$(BIN)/python -m benchmarks counting
 	@$(BIN)/python -m benchmarks creations
+	@$(BIN)/python -m benchmarks imports
 	@$(BIN)/python -m benchmarks lists
 	@$(BIN)/python -m benchmarks statistics
 	@$(BIN)/python -m benchmarks memory

@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")  # seconds
+MAXRSS = 1 if sys.platform == "darwin" else 1024  # bytes: the unit of `ru_maxrss`
 
 
 def family(pids: Iterable[int]) -> list[int]:
