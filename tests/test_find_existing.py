@@ -173,6 +173,25 @@ def test_what_is_found_uses_up_no_numbers(server: Server) -> None:
     assert int(store.get(keys.NUMBER)) <= 300
 
 
+def test_a_request_may_have_some_that_are_there(new_server: NewServer) -> None:
+    """In any order and of any number, whatever was asked for before."""
+
+    server = new_server(WORKERS="1").start()
+
+    def statuses(*numbers: int) -> list[int]:
+        wishes = [{"url": f"https://example.com/m/{n}", "find_existing": True} for n in numbers]
+        results = server.api("POST", "/links/bulk", json={"links": wishes}).json()["results"]
+        return [result["status"] for result in results]
+
+    assert statuses(*range(20)) == [201] * 20
+    assert statuses(*range(20)) == [200] * 20
+    assert statuses(*range(10, 40)) == [200] * 10 + [201] * 20
+    assert statuses(*range(40)) == [200] * 40
+    assert statuses(*range(40, 60), 59, 0) == [201] * 20 + [200] * 2
+    assert statuses(60) == [201]
+    assert server.api("GET", "/links").json()["total"] == 61
+
+
 @pytest.mark.parametrize("step", [LOOK, MAKE], ids=["before it looks", "after it has looked"])
 def test_who_is_late_finds_what_was_made(held: tuple[Server, Server, Cutting], step: bytes) -> None:
     """One host is held up, and meanwhile another one makes the link: the first answers that."""

@@ -12,6 +12,8 @@ from shortener.links.offers import Offers, Settled
 from shortener.links.outcomes import Made, Outcome, Outcomes, judge
 from shortener.links.press import Press
 
+MANY = 10  # wishes: so many are asked for in vain once, should they be there
+
 
 class Existing:
     """Finds the links of a site, or makes them."""
@@ -21,6 +23,7 @@ class Existing:
     ) -> None:
         """`code` is what a link with a number is to have."""
         self._numbers, self._offers, self._press, self._code = numbers, offers, press, code
+        self._were_there = False  # most of the last many
 
     def find(self, wishes: Mapping[int, Wish], by: str, now: int) -> Outcomes:
         """For each wish the oldest equal link, or a new one; of two at once both get one link.
@@ -30,13 +33,17 @@ class Existing:
         outcomes: Outcomes = {}
         same = _same(wishes)
         rest = {item: wishes[item] for item in dict.fromkeys(same.values())}
-        for leap in range(MAX_LEAPS):
+        if len(rest) >= MANY and self._were_there:  # no codes are made in vain
+            outcomes |= _made(self._offers.look(rest, now))
+            rest = {item: wish for item, wish in rest.items() if item not in outcomes}
+        leap = 0
+        while rest and leap < MAX_LEAPS:
             outcomes |= self._try(rest, leap, by, now)
             rest = {item: wish for item, wish in rest.items() if item not in outcomes}
-            if not rest:
-                break
-        else:
-            outcomes |= {item: CodesExhausted() for item in rest}
+            leap += 1
+        outcomes |= {item: CodesExhausted() for item in rest}
+        if len(wishes) >= MANY:
+            self._were_there = 2 * sum(map(_was_there, outcomes.values())) > len(outcomes)
         return outcomes | {i: _again(outcomes[one]) for i, one in same.items() if i != one}
 
     def _try(self, wishes: Mapping[int, Wish], leap: int, by: str, now: int) -> Outcomes:
@@ -48,7 +55,7 @@ class Existing:
         if settled.found:
             unused = [numbers[item] for item in settled.found]
             self._numbers.keep(taken._replace(numbers=unused))
-        found: Outcomes = {item: Made(link, False) for item, link in settled.found.items()}
+        found = _made(settled.found)
         links = {
             item: wishes[item].link(numbers[item], code, by, now)
             for item, code in settled.codes.items()
@@ -70,6 +77,15 @@ class Existing:
         made = [link for link, other in zip(written, others, strict=True) if other is None]
         self._offers.confirm(settled, made)
         return outcomes
+
+
+def _made(found: Mapping[int, Link]) -> Outcomes:
+    """These are there already."""
+    return {item: Made(link, False) for item, link in found.items()}
+
+
+def _was_there(outcome: Outcome) -> bool:
+    return isinstance(outcome, Made) and not outcome.is_new
 
 
 def _same(wishes: Mapping[int, Wish]) -> dict[int, int]:

@@ -33,15 +33,22 @@ class Offers:
         self._links, self._urls = links, urls
         self._removals = -1  # as they were seen last
 
+    def look(self, wishes: Mapping[int, Wish], now: int) -> dict[int, Link]:
+        """By item the oldest link that is equal, where there is one."""
+        asked = _by_url(wishes)
+        found: dict[int, Link] = {}
+        for url, there in self._read(self._urls.offer(dict.fromkeys(asked, Offer((), ())))).items():
+            wanted = {item: wishes[item] for item in asked[url]}
+            found |= self._equal(wanted, list(there.values()), now)
+        return found
+
     def settle(self, wishes: Mapping[int, Wish], codes: Mapping[int, str], now: int) -> Settled:
         """What is there already, or with which codes it is to be made: those that are given, or
         that were offered already; both are entered in the index."""
         removals = self._removals
         found: dict[int, Link] = {}
         chosen = dict(codes)
-        asked: dict[str, list[int]] = {}
-        for item, wish in wishes.items():
-            asked.setdefault(wish.fields["url"], []).append(item)
+        asked = _by_url(wishes)
         seen: dict[str, list[str]] = {}
         while asked:
             names = {
@@ -49,10 +56,8 @@ class Offers:
                 for url, items in asked.items()
             }
             seen = self._urls.offer({url: Offer(seen.get(url, ()), names[url]) for url in asked})
-            links = iter(self._links.read([name for some in seen.values() for name in some]))
             missing: dict[str, list[int]] = {}
-            for url, some in seen.items():
-                there = dict(zip(some, links, strict=False))
+            for url, there in self._read(seen).items():
                 wanted = {item: wishes[item] for item in asked[url]}
                 found |= self._equal(wanted, list(there.values()), now)
                 if rest := [item for item in wanted if item not in found]:
@@ -69,6 +74,11 @@ class Offers:
         if removals != settled.removals:
             self._urls.add(links)
         self._removals = removals
+
+    def _read(self, names: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Link | None]]:
+        """By URL and name the links, where there are any."""
+        links = iter(self._links.read([name for some in names.values() for name in some]))
+        return {url: dict(zip(some, links, strict=False)) for url, some in names.items()}
 
     def _equal(
         self, wishes: Mapping[int, Wish], links: Sequence[Link | None], now: int
@@ -93,6 +103,14 @@ class Offers:
             for link, used in zip(meeting, uses, strict=True)
             if link.max_clicks is None or used < link.max_clicks
         ]
+
+
+def _by_url(wishes: Mapping[int, Wish]) -> dict[str, list[int]]:
+    """The items of each URL."""
+    found: dict[str, list[int]] = {}
+    for item, wish in wishes.items():
+        found.setdefault(wish.fields["url"], []).append(item)
+    return found
 
 
 def _offered(vacant: list[str], wish: Wish) -> str | None:

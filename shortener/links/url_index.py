@@ -27,13 +27,16 @@ return answers
 # KEYS the sets  ARGV[1] at most so many members are answered where none was seen, then for each set
 # what its members begin with, the SHA-1 of those that were seen or '', and how many new ones follow
 # Answers nothing for each where there are none but those seen: there the new ones are entered.
-# For the others it answers those that are there.
+# For the others it answers those that are there, and where no new ones follow.
 OFFER = """
 local answers, at = {}, 2
 for i, key in ipairs(KEYS) do
   local begin, seen, last = ARGV[at], ARGV[at + 1], at + 2 + ARGV[at + 2]
   local first, behind = '[' .. begin, '(' .. begin .. '\\255'
-  local found, is_same = false, seen == '' and redis.call('ZLEXCOUNT', key, first, behind) == 0
+  local found, is_same = false, false
+  if seen == '' and last > at + 2 then
+    is_same = redis.call('ZLEXCOUNT', key, first, behind) == 0
+  end
   if not is_same then
     local most = seen == '' and ARGV[1] or -1
     found = redis.call('ZRANGEBYLEX', key, first, behind, 'LIMIT', 0, most)
@@ -82,7 +85,8 @@ class UrlIndex:
         return int(cast("bytes | None", self._store.get(keys.REMOVALS)) or 0)
 
     def offer(self, offers: Mapping[str, Offer]) -> dict[str, list[str]]:
-        """Enter what is offered under each URL; answers all names of those that have others."""
+        """Enter what is offered under each URL; answers all names of those that have others, and
+        of those for which nothing is offered."""
         places = {url: _place(url) for url in offers}
         items = [(places[url][0], *_said(places[url][1], offer)) for url, offer in offers.items()]
         answers = zip(offers, batches.each(self._store, OFFER, items, FEW), strict=True)
