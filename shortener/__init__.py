@@ -24,10 +24,9 @@ row 4  links/       what people make
        link         what a link is                        redirects  the decision, pure
        repository   find, change, delete                  mint       new links
        express      the same, many requests' together     press      writes them where they may be
-       existing     links found, or made                  offers     names of links being made
+       existing     links found, or made                  wanted     of equal requests at once
        claims       requests sent again                   outcomes   what becomes of wishes
-       url_index    which links lead to a URL             numbers    of links to be made
-       batches      one script for many keys
+       url_index    which links lead to a URL             batches    one script for many keys
        catalogue    lists and search                      filters    what is asked of them
        tags         tags of links                         transfer   export and import
 row 4  counting/    from journals into cells, exactly once

@@ -2,8 +2,7 @@
 
     key                    type    written by  holds                              expires
     site                   hash    site        what is fixed at the first start   never
-    number                 string  numbers     the number of the newest link      never
-    removals               string  url_index   entries that were taken out of it  never
+    number                 string  links       the number of the newest link      never
     keys                   hash    accounts    SHA-256 of an API key -> its JSON  never
     keys:used              hash    accounts    the same -> last use, in seconds   with the key
     signed-in:DIGEST       string  sessions    SHA-256 of the API key signed in with  a week
@@ -15,6 +14,7 @@
     x:{b}:GROUP            zset    url_index   digest of a URL and a name         with the link
     c:{b}:OWNER:DIGEST     string  claims      what a request makes               a day
     c:{b}:OWNER:DIGEST:... string  claims      number of an item's further try    a day
+    c:{b}:find:DIGEST      string  wanted      number and code of an equal link   a minute
     o:{b}                  hash    transfer    statistics that were added once    never
     retags                 hash    tags        a tag being renamed -> its new one when done
     marks:{b}              hash    tally       journal -> mark: applied so far    with journal
@@ -50,7 +50,6 @@ BUCKETS = (
 LINKS = "l:"  # what all keys of links begin with, and no others
 SITE = "site"
 NUMBER = "number"
-REMOVALS = "removals"
 KEYS = "keys"
 RETAGS = "retags"
 SALTS = "salts"
@@ -117,6 +116,10 @@ def urls(in_bucket: str, digest: bytes) -> str:
 
 def claim(owner: str, digest: str) -> str:
     return f"c:{{{bucket(digest)}}}:{owner}:{digest}"
+
+
+def wanted(in_bucket: str, digest: str) -> str:
+    return f"c:{{{in_bucket}}}:find:{digest}"
 
 
 def once(in_bucket: str) -> str:

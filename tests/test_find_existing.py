@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from shortener import connections, keys
-from shortener.links.press import SHA1
 from tests.harness import PATIENCE, Cutting, Server, eventually, private_redis
 
 NewServer = Callable[..., Server]
 PAST = {"expires_at": "2020-01-01T00:00:00Z"}
-LOOK, MAKE = b"ZRANGEBYLEX", SHA1.encode()  # what is in the first and the last of our scripts
+# What is in the scripts that look, claim and make.
+LOOK, CLAIM, MAKE = b"ZRANGEBYLEX", b"'NX', 'EX'", b"cmsgpack.unpack"
 
 
 @pytest.fixture
@@ -192,9 +192,10 @@ def test_a_request_may_have_some_that_are_there(new_server: NewServer) -> None:
     assert server.api("GET", "/links").json()["total"] == 61
 
 
-@pytest.mark.parametrize("step", [LOOK, MAKE], ids=["before it looks", "after it has looked"])
+@pytest.mark.parametrize("step", [LOOK, CLAIM, MAKE], ids=["look", "claim", "make"])
 def test_who_is_late_finds_what_was_made(held: tuple[Server, Server, Cutting], step: bytes) -> None:
-    """One host is held up, and meanwhile another one makes the link: the first answers that."""
+    """One host is held up before it looks, claims or makes anything, and meanwhile another one
+    makes the link: the first answers that."""
     slow, quick, cutting = held
     cutting.hold = step
     with ThreadPoolExecutor(1) as thread:
@@ -239,11 +240,11 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("fields", "change"), CHANGES.values(), ids=CHANGES)
-def test_an_offer_leads_to_equal_links_only(
+def test_a_claim_leads_to_equal_links_only(
     held: tuple[Server, Server, Cutting], fields: dict[str, Any], change: dict[str, Any]
 ) -> None:
-    """A request is held up before it makes its link.  Meanwhile another one makes it, and it is
-    changed: the first request makes another one, and its repetition finds that."""
+    """A request is held up before it makes the link that it claims.  Meanwhile another one makes
+    it, and it is changed: the first request makes another one, and its repetition finds that."""
     slow, quick, cutting = held
     url = "https://example.com/held-up"
     cutting.hold = MAKE
@@ -265,19 +266,17 @@ def test_an_offer_leads_to_equal_links_only(
     assert (third.status_code, third.json()["code"]) == (200, second.json()["code"])
 
 
-def test_an_offer_that_was_left_is_taken_up_by_the_next(
-    held: tuple[Server, Server, Cutting],
-) -> None:
-    """Whoever finishes what somebody else has begun leaves nothing: a link that is deleted then
-    does not come back."""
+def test_a_claim_that_was_left_is_let_go_by_the_next(held: tuple[Server, Server, Cutting]) -> None:
+    """Whoever finishes what somebody else has begun leaves no claim: a link that is deleted then
+    does not come back with its number."""
     slow, quick, cutting = held
     url, store = "https://example.com/let-go", connections.sync(quick.settings["REDIS_URL"])
-    cutting.cut_reply_to = LOOK
+    cutting.cut_reply_to = CLAIM
     assert (find(slow, url).status_code, cutting.cuts) == (503, 1)
-    assert entries(store) == 1
+    assert len(list(store.scan_iter("c:*"))) == 1
     first = eventually(lambda: find(slow, url), lambda answer: answer.status_code != 503)
     assert first.status_code in (200, 201)  # one that was told 503 may have made it
-    assert entries(store) == 1
+    assert list(store.scan_iter("c:*")) == []
     code = first.json()["code"]
     assert slow.api("DELETE", f"/links/{code}").status_code == 204
     assert entries(store) == 0
@@ -304,30 +303,11 @@ def test_a_link_that_is_deleted_as_it_is_looked_for_stays_deleted(
     assert find(quick, url).json()["code"] == made.json()["code"]
 
 
-def test_a_link_that_is_being_deleted_does_not_come_back(
-    held: tuple[Server, Server, Cutting],
-) -> None:
-    """A deletion is held up at the index: the link is found while it is there, and then no more."""
-    slow, quick, cutting = held
-    url = "https://example.com/leaving"
-    code = find(quick, url).json()["code"]
-    cutting.hold = b"ZREM\r\n"
-    with ThreadPoolExecutor(1) as thread:
-        deleted = thread.submit(slow.api, "DELETE", f"/links/{code}")
-        assert cutting.held.wait(PATIENCE)
-        before = find(quick, url)
-        cutting.go_on.set()
-        assert deleted.result().status_code == 204
-    after = find(quick, url)
-    assert (before.status_code, before.json()["code"]) == (200, code)
-    assert (after.status_code, after.json()["code"] == code) == (201, False)
-
-
 def test_who_makes_what_another_one_has_deleted_is_found(
     held: tuple[Server, Server, Cutting],
 ) -> None:
-    """A request is held up before it makes its link; another one makes it, and it is deleted.  The
-    link of the first is in the index all the same."""
+    """A request is held up before it makes the link that it claims; another one makes it, and it is
+    deleted.  The first, which came before that, makes it again, and it is found."""
     slow, quick, cutting = held
     url = "https://example.com/anew"
     cutting.hold = MAKE
@@ -340,7 +320,75 @@ def test_who_makes_what_another_one_has_deleted_is_found(
         made = asked.result()
     found = find(quick, url)
     assert (made.status_code, found.status_code) == (201, 200)
-    assert found.json()["code"] == made.json()["code"]
+    assert found.json()["code"] == made.json()["code"] == code
+
+
+def test_a_link_that_is_being_deleted_does_not_come_back(
+    held: tuple[Server, Server, Cutting],
+) -> None:
+    """A deletion is held up before it takes the entry out of the index: the link is not found."""
+    slow, quick, cutting = held
+    url = "https://example.com/leaving"
+    code = find(quick, url).json()["code"]
+    cutting.hold = b"ZREM\r\n"
+    with ThreadPoolExecutor(1) as thread:
+        deleted = thread.submit(slow.api, "DELETE", f"/links/{code}")
+        assert cutting.held.wait(PATIENCE)
+        meanwhile = find(quick, url)
+        cutting.go_on.set()
+        assert deleted.result().status_code == 204
+    after = find(quick, url)
+    assert (meanwhile.status_code, meanwhile.json()["code"] == code) == (201, False)
+    assert (after.status_code, after.json()["code"]) == (200, meanwhile.json()["code"])
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_a_link_that_is_there_again_is_found(
+    held: tuple[Server, Server, Cutting], method: str
+) -> None:
+    """A change, or a deletion, is held up before it takes the entry out of the index, and meanwhile
+    another host has the link lead there again, or makes one of the same name."""
+    slow, quick, cutting = held
+    url = "https://example.com/again"
+    quick.make_link(url, code="again")
+    cutting.hold = b"ZREM\r\n"
+    body = {"json": {"url": f"{url}/elsewhere"}} if method == "PATCH" else {}
+    with ThreadPoolExecutor(1) as thread:
+        changed = thread.submit(slow.api, method, "/links/again", **body)
+        assert cutting.held.wait(PATIENCE)
+        if method == "PATCH":
+            assert quick.api("PATCH", "/links/again", json={"url": url}).status_code == 200
+        else:
+            quick.make_link(url, code="again")
+        cutting.go_on.set()
+        assert changed.result().is_success
+    found = find(quick, url)
+    assert (found.status_code, found.json()["code"]) == (200, "again")
+
+
+def test_of_those_that_differ_none_gets_what_another_one_makes(
+    held: tuple[Server, Server, Cutting],
+) -> None:
+    """Two titles and an alias in one request, which is held up before it makes them; another host
+    asks for the same: three links, and nobody else has the alias."""
+    slow, quick, cutting = held
+    url = "https://example.com/three"
+    wishes = [{"title": "1"}, {"title": "2"}, {"code": "promo", "title": "3"}]
+    bulk = {"links": [{"url": url, "find_existing": True} | wish for wish in wishes]}
+    cutting.hold = MAKE
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(slow.api, "POST", "/links/bulk", json=bulk)
+        assert cutting.held.wait(PATIENCE)
+        others = [find(quick, url, **wish) for wish in reversed(wishes)]
+        other = find(quick, url, title="4")
+        cutting.go_on.set()
+        results = asked.result().json()["results"]
+    assert [answer.status_code for answer in (*others, other)] == [201] * 4
+    assert [result["status"] for result in results] == [200] * 3
+    codes = [answer.json()["code"] for answer in reversed(others)]
+    assert [result["link"]["code"] for result in results] == codes
+    assert codes[2] == "promo"
+    assert quick.api("GET", "/links").json()["total"] == 4
 
 
 def test_many_links_to_one_address_are_looked_through(server: Server) -> None:

@@ -1,110 +1,122 @@
 """Existing links, or new ones: what a request with `find_existing` gets."""
 
-import hashlib
-from collections.abc import Callable, Mapping
-
-import msgspec
+from collections.abc import Callable, Mapping, Sequence
 
 from shortener.errors import CodesExhausted
 from shortener.links.link import Link, Wish
-from shortener.links.numbers import MAX_LEAPS, Numbers
-from shortener.links.offers import Offers, Settled
-from shortener.links.outcomes import Made, Outcome, Outcomes, judge
+from shortener.links.outcomes import MAX_LEAPS, Made, Outcome, Outcomes, judge
 from shortener.links.press import Press
+from shortener.links.repository import Links
+from shortener.links.url_index import FEW, UrlIndex
+from shortener.links.wanted import Draft, Held, Wanted, digest
 
-MANY = 10  # wishes: so many are asked for in vain once, should they be there
+MANY = 10  # wishes: with so many, numbers are taken before it is looked, if the last were all new
 
 
 class Existing:
     """Finds the links of a site, or makes them."""
 
     def __init__(
-        self, numbers: Numbers, offers: Offers, press: Press, code: Callable[[Wish, int], str]
+        self,
+        links: Links,
+        urls: UrlIndex,
+        wanted: Wanted,
+        press: Press,
+        draft: Callable[[Sequence[Wish], int], list[Draft]],
     ) -> None:
-        """`code` is what a link with a number is to have."""
-        self._numbers, self._offers, self._press, self._code = numbers, offers, press, code
-        self._were_there = False  # most of the last many
+        """`draft` takes numbers for links that may be made, the more the later the try."""
+        self._links, self._urls, self._wanted, self._press = links, urls, wanted, press
+        self._draft = draft
+        self._were_new = False  # the last many
 
     def find(self, wishes: Mapping[int, Wish], by: str, now: int) -> Outcomes:
         """For each wish the oldest equal link, or a new one; of two at once both get one link.
 
         Fails with `CodeTaken`, or `CodesExhausted` after `MAX_LEAPS` tries.
         """
+        digests = {item: digest(wish) for item, wish in wishes.items()}
+        firsts: dict[str, int] = {}
+        for item, asked in digests.items():
+            firsts.setdefault(asked, item)
+        rest = {item: wishes[item] for item in firsts.values()}
         outcomes: Outcomes = {}
-        same = _same(wishes)
-        rest = {item: wishes[item] for item in dict.fromkeys(same.values())}
-        if len(rest) >= MANY and self._were_there:  # no codes are made in vain
-            outcomes |= _made(self._offers.look(rest, now))
+        if len(rest) < MANY or not self._were_new:
+            names = self._urls.names([wish.fields["url"] for wish in rest.values()])
+            outcomes |= self._equal(rest, dict(zip(rest, names, strict=True)), now)
             rest = {item: wish for item, wish in rest.items() if item not in outcomes}
         leap = 0
         while rest and leap < MAX_LEAPS:
-            outcomes |= self._try(rest, leap, by, now)
+            outcomes |= self._try(rest, digests, leap, by, now)
             rest = {item: wish for item, wish in rest.items() if item not in outcomes}
             leap += 1
         outcomes |= {item: CodesExhausted() for item in rest}
-        if len(wishes) >= MANY:
-            self._were_there = 2 * sum(map(_was_there, outcomes.values())) > len(outcomes)
-        return outcomes | {i: _again(outcomes[one]) for i, one in same.items() if i != one}
-
-    def _try(self, wishes: Mapping[int, Wish], leap: int, by: str, now: int) -> Outcomes:
-        """What is found or made at once, without those whose code is another link's."""
-        taken = self._numbers.some(len(wishes) << max(leap - 1, 0))
-        numbers = dict(zip(wishes, taken.numbers, strict=False))
-        codes = {item: self._code(wishes[item], number) for item, number in numbers.items()}
-        settled = self._offers.settle(wishes, codes, now)
-        if settled.found:
-            unused = [numbers[item] for item in settled.found]
-            self._numbers.keep(taken._replace(numbers=unused))
-        found = _made(settled.found)
-        links = {
-            item: wishes[item].link(numbers[item], code, by, now)
-            for item, code in settled.codes.items()
+        if len(firsts) >= MANY:
+            self._were_new = all(map(_is_new, outcomes.values()))
+        return {
+            item: outcomes[item] if firsts[asked] == item else _again(outcomes[firsts[asked]])
+            for item, asked in digests.items()
         }
-        return found | self._make(wishes, links, settled, now) if links else found
 
-    def _make(
-        self, wishes: Mapping[int, Wish], links: Mapping[int, Link], settled: Settled, now: int
+    def _try(
+        self, wishes: Mapping[int, Wish], digests: Mapping[int, str], leap: int, by: str, now: int
     ) -> Outcomes:
-        outcomes: Outcomes = {}
-        written = list(links.values())
-        others = self._press.put([wishes[item] for item in links], written, are_entered=True)
+        """What is found or made at once, without those whose code is another link's."""
+        drafts = dict(zip(wishes, self._draft(list(wishes.values()), leap), strict=True))
+        held = self._wanted.take(wishes, digests, drafts)
+        outcomes = self._equal(wishes, self._names(wishes, held), now)
+        if outcomes:
+            self._wanted.drop([held[item] for item in outcomes])
+        missing = {item: held[item] for item in wishes if item not in outcomes}
+        links = {item: wishes[item].link(*claim.draft, by, now) for item, claim in missing.items()}
+        claims = list(missing.values())
+        others = self._press.put([wishes[i] for i in links], list(links.values()), claims)
         for item, other in zip(links, others, strict=True):
             outcome = judge(wishes[item], links[item], other)
-            if other is not None and self._offers.live([other], wishes[item], now):
+            if other is not None and self._live([other], wishes[item], now):
                 outcome = Made(other, False)
             if outcome is not None:
                 outcomes[item] = outcome
-        made = [link for link, other in zip(written, others, strict=True) if other is None]
-        self._offers.confirm(settled, made)
         return outcomes
 
+    def _names(self, wishes: Mapping[int, Wish], held: Mapping[int, Held]) -> dict[int, list[str]]:
+        """Of all links that may be there."""
+        names = {item: claim.names for item, claim in held.items()}
+        many = [item for item, some in names.items() if len(some) == FEW]
+        urls = [wishes[item].fields["url"] for item in many]
+        return names | dict(zip(many, self._urls.names(urls) if many else (), strict=True))
 
-def _made(found: Mapping[int, Link]) -> Outcomes:
-    """These are there already."""
-    return {item: Made(link, False) for item, link in found.items()}
+    def _equal(
+        self, wishes: Mapping[int, Wish], names: Mapping[int, Sequence[str]], now: int
+    ) -> Outcomes:
+        """By item the oldest live link without password that meets the wish."""
+        asked = {item: some for item, some in names.items() if some}
+        links = iter(self._links.read([name for some in asked.values() for name in some]))
+        outcomes: Outcomes = {}
+        for item, some in asked.items():
+            if live := self._live([next(links) for _ in some], wishes[item], now):
+                outcomes[item] = Made(min(live, key=lambda link: link.place), False)
+        return outcomes
+
+    def _live(self, links: Sequence[Link | None], wish: Wish, now: int) -> list[Link]:
+        """Those that meet the wish, lead somewhere still, and ask for no password."""
+        meeting = [
+            link
+            for link in links
+            if link is not None
+            and link.password is None
+            and not link.is_over(now)
+            and wish.is_met_by(link)
+        ]
+        uses = self._links.uses(meeting)
+        return [
+            link
+            for link, used in zip(meeting, uses, strict=True)
+            if link.max_clicks is None or used < link.max_clicks
+        ]
 
 
-def _was_there(outcome: Outcome) -> bool:
-    return isinstance(outcome, Made) and not outcome.is_new
-
-
-def _same(wishes: Mapping[int, Wish]) -> dict[int, int]:
-    """For each item the first that asks for the same."""
-    items: dict[str, list[int]] = {}
-    for item, wish in wishes.items():
-        items.setdefault(wish.fields["url"], []).append(item)
-    firsts: dict[str, int] = {}
-    return {
-        item: firsts.setdefault(_digest(wishes[item]), item) if len(some) > 1 else item
-        for some in items.values()
-        for item in some
-    }
-
-
-def _digest(wish: Wish) -> str:
-    """The same for wishes that ask for the same."""
-    asked = [wish.domain, wish.code, wish.length, sorted(wish.fields.items())]
-    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
+def _is_new(outcome: Outcome) -> bool:
+    return isinstance(outcome, Made) and outcome.is_new
 
 
 def _again(outcome: Outcome) -> Outcome:

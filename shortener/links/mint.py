@@ -1,8 +1,8 @@
 """The mint: new links, one or a thousand at a time.
 
 A number is taken, a code made of it, and the link written (`press`).  What tells a request from
-others lies in other buckets and is written before, with the code (`claims`, `offers`): whoever
-repeats a request finishes what was begun.
+others lies in other buckets and is claimed before (`claims`, `wanted`): whoever repeats a request
+finishes what was begun.
 """
 
 import hashlib
@@ -17,12 +17,11 @@ from shortener.errors import CodesExhausted, Invalid, LinkNotFound
 from shortener.links.claims import Claim, Claims
 from shortener.links.existing import Existing
 from shortener.links.link import Link, Wish
-from shortener.links.numbers import MAX_LEAPS, Numbers
-from shortener.links.offers import Offers
-from shortener.links.outcomes import Made, Outcome, Outcomes, judge
+from shortener.links.outcomes import MAX_LEAPS, Made, Outcome, Outcomes, judge
 from shortener.links.press import Press
 from shortener.links.repository import Links
 from shortener.links.url_index import UrlIndex
+from shortener.links.wanted import Draft, Wanted
 
 
 class Repetition(NamedTuple):
@@ -46,11 +45,10 @@ class Mint:
 
     def __init__(self, store: redis.Redis, links: Links, codes: Callable[[], Codes]) -> None:
         """`codes` is asked when the first code is made: the salt lies in the store."""
-        self._links, self._codes = links, codes
-        self._numbers, self._claims = Numbers(store), Claims(store)
-        urls = UrlIndex(store)
+        self._store, self._links, self._codes = store, links, codes
+        self._claims, urls = Claims(store), UrlIndex(store)
         self._press = Press(store, urls)
-        self._existing = Existing(self._numbers, Offers(links, urls), self._press, self._code)
+        self._existing = Existing(links, urls, Wanted(store), self._press, self._draft)
 
     def make(
         self, wishes: Sequence[Wish], by: str, now: int, repetition: Repetition | None = None
@@ -67,7 +65,7 @@ class Mint:
         rest = [item for item in range(len(wishes)) if item not in made]
         plain = [item for item in rest if not wishes[item].may_be_another]
         if plain:
-            first = claim.first if claim else self._numbers.take(len(plain))
+            first = claim.first if claim else self._numbers(len(plain))
             tries = [
                 _Try(item, wishes[item], first + (item if claim else place), claim)
                 for place, item in enumerate(plain)
@@ -84,7 +82,7 @@ class Mint:
     def _claim(self, repetition: Repetition, by: str, count: int) -> Claim:
         digest = hashlib.sha256(repetition.key.encode()).hexdigest()[:32]
         body = hashlib.sha256(repetition.body).hexdigest()
-        claim = self._claims.take(keys.claim(by, digest), body, self._numbers.take(count))
+        claim = self._claims.take(keys.claim(by, digest), body, self._numbers(count))
         if claim.digest != body:
             raise Invalid.field("Idempotency-Key", "was used for another request before")
         return claim
@@ -116,11 +114,19 @@ class Mint:
                     outcomes[one.item] = outcome
             if not collided:
                 break
-            first = self._numbers.take(len(collided) << leap)
+            first = self._numbers(len(collided) << leap)
             tries = [self._leap(one, leap, number) for number, one in enumerate(collided, first)]
         else:
             outcomes |= {one.item: CodesExhausted() for one in tries}
         return outcomes
+
+    def _draft(self, wishes: Sequence[Wish], leap: int) -> list[Draft]:
+        first = self._numbers(len(wishes) << max(leap - 1, 0))
+        return [Draft(n, self._code(wish, n)) for n, wish in enumerate(wishes, first)]
+
+    def _numbers(self, count: int) -> int:
+        """The first of so many new numbers."""
+        return int(self._store.incrby(keys.NUMBER, count)) - count + 1
 
     def _leap(self, one: _Try, leap: int, number: int) -> _Try:
         if one.claim is not None:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 from shortener.errors import CodeTaken, Problem
 from shortener.links.link import Link, Wish
 
+MAX_LEAPS = 24  # numbers tried until a free code is found; the last leap is 2**22 numbers wide
+
 
 class Made(NamedTuple):
     """A link, and whether it was made just now."""

@@ -8,16 +8,17 @@ right behind it: whoever repeats a request finishes what was begun.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import redis
 from redis.exceptions import NoScriptError
 
 from shortener import keys
-from shortener.links import batches
+from shortener.links import batches, wanted
 from shortener.links.link import Link, Wish, decode, encode
 from shortener.links.url_index import ENTER, UrlIndex, entry
+from shortener.links.wanted import Held
 
 # KEYS[1] the bucket's index  KEYS[2] its tags  KEYS[3] its notes
 # ARGV[1] MessagePack: for each link record's key, name, place, record; and where there are tags,
@@ -63,28 +64,35 @@ class Press:
         self._store, self._urls = store, urls
 
     def put(
-        self, wishes: Sequence[Wish], links: Sequence[Link], are_entered: bool = False
+        self, wishes: Sequence[Wish], links: Sequence[Link], claims: Sequence[Held] = ()
     ) -> list[Link | None]:
         """Store each link if its name is free; answers the links that have the others' names.
 
-        `wishes` are what the links were made of.  Unless they are already, all are entered.
+        `wishes` are what the links were made of; the `claims` on them, if any, are let go.
         """
         written = list(sheets(wishes, links))
-        entering = [] if are_entered else links
         taken: dict[int, Link] = {}
-        for sheet, answers in zip(written, self._write(written, entering), strict=True):
+        for sheet, answers in zip(written, self._write(written, links, claims), strict=True):
             taken |= sheet.taken(answers)
         for place, other in taken.items():
             if other.url != links[place].url:
                 self._urls.remove(links[place].name, links[place].url)
         return [taken.get(place) for place in range(len(links))]
 
-    def _write(self, written: "list[Sheet]", entering: Sequence[Link]) -> list[list[bytes | None]]:
-        """Run the script for each sheet, and enter links under their URLs, in one trip."""
+    def _write(
+        self, written: "list[Sheet]", links: Sequence[Link], claims: Sequence[Held]
+    ) -> list[list[bytes | None]]:
+        """Run the script for each sheet, and enter all links under their URLs, in one trip."""
         pipeline = self._store.pipeline(transaction=False)
+        if claims:  # which must not go before the links are there: the script's text goes along
+            for sheet in written:
+                pipeline.eval(CREATE, 3, *sheet.arguments)
+            items = [held.entering(link) for held, link in zip(claims, links, strict=True)]
+            batches.queue(pipeline, wanted.ENTER, items)
+            return cast("list[list[bytes | None]]", pipeline.execute()[: len(written)])
         for sheet in written:
             pipeline.evalsha(SHA1, 3, *sheet.arguments)
-        batches.queue(pipeline, ENTER, [entry(link) for link in entering])
+        batches.queue(pipeline, ENTER, [entry(link) for link in links])
         answers = pipeline.execute(raise_on_error=False)
         unknown = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:

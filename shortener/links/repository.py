@@ -144,11 +144,9 @@ class Links:
             found = self._swap(record, before, link)
             if found == 1:
                 if link.url != before.url:
-                    self._urls.remove(name, before.url)
+                    self._withdraw(name, before.url)
                 return link
             if found is None:
-                if link.url != before.url:
-                    self._urls.remove(name, link.url)
                 raise LinkNotFound
             record = cast("bytes", found)
 
@@ -208,11 +206,10 @@ class Links:
         while True:
             link = decode(record)
             if link.number != number:
-                self._urls.add([link])  # what was taken out may have been its entry
                 raise LinkNotFound
-            self._urls.remove(name, link.url)
             found = self._remove(record, link, now)
             if found == 1:
+                self._withdraw(name, link.url)
                 return
             if found is None:
                 raise LinkNotFound
@@ -232,6 +229,14 @@ class Links:
         ]
         args: list[Any] = [record, link.name, rank_entry(link), *link.tags]
         return self._delete(keys=touched, args=args)
+
+    def _withdraw(self, name: str, url: str) -> None:
+        """Take a name out of the index under a URL that its link led to; should a link of this name
+        lead there again by now, it is entered again."""
+        self._urls.remove(name, url)
+        record = cast("bytes | None", self._store.get(keys.link(name)))
+        if record is not None and decode(record).url == url:
+            self._urls.add([decode(record)])
 
     def _record(self, name: str) -> bytes:
         record = cast("bytes | None", self._store.get(keys.link(name)))
