@@ -16,7 +16,7 @@ import redis
 from shortener import keys
 from shortener.links import batches
 from shortener.links.link import Link, Wish
-from shortener.links.url_index import FEW, entry, names_in, place
+from shortener.links.url_index import FEW, names_in, place
 
 HELD = 60  # seconds that a request may take to make its links
 
@@ -40,13 +40,15 @@ return answers
 
 # KEYS the sets of the index  ARGV for each its new member or '', the claim, and its value
 ENTER = """
-local answers = {}
+local answers, claims, ours = {}, {}, {}
 for i, key in ipairs(KEYS) do
-  local member, claim, held = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
-  if member ~= '' then redis.call('ZADD', key, 0, member) end
-  if redis.call('GET', claim) == held then redis.call('DEL', claim) end
-  answers[i] = 1
+  if ARGV[3 * i - 2] ~= '' then redis.call('ZADD', key, 0, ARGV[3 * i - 2]) end
+  claims[i], answers[i] = ARGV[3 * i - 1], 1
 end
+for i, held in ipairs(redis.call('MGET', unpack(claims))) do
+  if held == ARGV[3 * i] then ours[#ours + 1] = claims[i] end
+end
+if #ours > 0 then redis.call('DEL', unpack(ours)) end
 return answers
 """
 
@@ -63,6 +65,7 @@ class Held(NamedTuple):
 
     draft: Draft
     key: str  # of the set of the index
+    begin: bytes  # of its members to this URL
     claim: str
     value: str
     names: list[str]
@@ -70,7 +73,7 @@ class Held(NamedTuple):
 
     def entering(self, link: Link) -> batches.Item:
         """What the script that enters a link is told."""
-        return (*entry(link), self.claim, self.value)
+        return self.key, self.begin + link.name.encode(), self.claim, self.value
 
 
 class Wanted:
@@ -94,14 +97,14 @@ class Wanted:
             items.append((key, begin, claim, f"{number} {code}"))
         answers = batches.each(self._store, TAKE, items, HELD, FEW)
         found: dict[int, Held] = {}
-        for item, (key, _, claim, value), answer in zip(wishes, items, answers, strict=True):
-            if answer is None:
-                found[item] = Held(drafts[item], key, claim, value, [], True)
-            else:
+        for item, (key, *said), answer in zip(wishes, items, answers, strict=True):
+            begin, claim, value = said
+            draft, held, names = drafts[item], value, list[str]()
+            if answer is not None:
                 held, names = answer[0].decode(), names_in(answer[1])
                 number, _, code = held.partition(" ")
                 draft = Draft(int(number), code)
-                found[item] = Held(draft, key, claim, held, names, held == value)
+            found[item] = Held(draft, key, begin, claim, held, names, held == value)
         return found
 
     def drop(self, claims: Sequence[Held]) -> None:
