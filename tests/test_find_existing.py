@@ -1,5 +1,7 @@
 """`find_existing`: the oldest live link that equals the request, or a new one, never two."""
 
+import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,12 +11,16 @@ import httpx
 import pytest
 
 from shortener import connections, keys
+from shortener.links.repository import CHANGE
 from tests.harness import PATIENCE, Cutting, Server, eventually, private_redis
 
 NewServer = Callable[..., Server]
 PAST = {"expires_at": "2020-01-01T00:00:00Z"}
 # What is in the scripts that look, claim and make.
 LOOK, CLAIM, MAKE = b"ZRANGEBYLEX", b"'NX', 'EX'", b"cmsgpack.unpack"
+SWAP = (
+    hashlib.sha1(CHANGE.encode(), usedforsecurity=False).hexdigest().encode()
+)  # what is in a change of a link
 
 
 @pytest.fixture
@@ -364,6 +370,59 @@ def test_a_link_that_is_there_again_is_found(
         assert changed.result().is_success
     found = find(quick, url)
     assert (found.status_code, found.json()["code"]) == (200, "again")
+
+
+def test_a_link_that_two_change_at_once_is_found(held: tuple[Server, Server, Cutting]) -> None:
+    """One leads it away and is held up before it takes the entry out; the other one leads it back,
+    and is held up before it does so, until the first has taken it out."""
+    slow, _, cutting = held
+    url, away = "https://example.com/back", "https://example.com/away"
+    slow.make_link(url, code="back")
+    slow.make_link(url, code="other")
+    slow.api("PATCH", "/links/other", json={"url": away})  # the script is known from now on
+    cutting.hold, first_goes_on = b"ZREM\r\n", cutting.go_on
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(slow.api, "PATCH", "/links/back", json={"url": away})
+        assert cutting.held.wait(PATIENCE)
+        cutting.held.clear()
+        cutting.hold, cutting.go_on = SWAP, threading.Event()
+        second = threads.submit(slow.api, "PATCH", "/links/back", json={"url": url})
+        assert cutting.held.wait(PATIENCE)
+        cutting.hold = None
+        first_goes_on.set()
+        assert first.result().status_code == 200
+        cutting.go_on.set()
+        assert second.result().json()["url"] == url
+    found = find(slow, url)
+    assert (found.status_code, found.json()["code"]) == (200, "back")
+
+
+def test_records_of_two_imports_make_one_link(held: tuple[Server, Server, Cutting]) -> None:
+    """Also one that is over: an import is held up before it makes it, and meanwhile another one
+    does."""
+    slow, quick, cutting = held
+    record = {"type": "link", "url": "https://example.com/over", "expires_at": PAST["expires_at"]}
+    cutting.hold = MAKE
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(slow.api, "POST", "/import", json={"records": [record]})
+        assert cutting.held.wait(PATIENCE)
+        made = quick.api("POST", "/import", json={"records": [record]}).json()
+        cutting.go_on.set()
+        found = asked.result().json()
+    assert (made["created"], found["created"], found["existing"]) == (1, 0, 1)
+    assert quick.api("GET", "/links").json()["total"] == 1
+
+
+def test_a_record_with_a_code_is_no_other_link(new_server: NewServer) -> None:
+    """Whatever else leads to its address."""
+    server = new_server(WORKERS="1").start()
+    url = "https://example.com/coded"
+    server.make_link(url)
+    record = {"type": "link", "url": url, "code": "promo", "find_existing": True}
+    for created, existing in ((1, 0), (0, 1)):
+        result = server.api("POST", "/import", json={"records": [record]}).json()
+        assert (result["created"], result["existing"], result["errors"]) == (created, existing, [])
+    assert server.follow("promo").headers["location"] == url
 
 
 def test_of_those_that_differ_none_gets_what_another_one_makes(

@@ -74,7 +74,10 @@ class Claims:
 
     def _settle(self, key: str, value: bytes) -> bytes:
         """This value, or the one that somebody was first with."""
-        pipeline = self._store.pipeline(transaction=False)
-        pipeline.set(key, value, nx=True, ex=HELD)
-        pipeline.get(key)
-        return cast("bytes", pipeline.execute()[1])
+        while True:
+            pipeline = self._store.pipeline(transaction=False)
+            pipeline.set(key, value, nx=True, ex=HELD)
+            pipeline.get(key)
+            found = cast("bytes | None", pipeline.execute()[1])
+            if found is not None:  # it has not expired just now
+                return found

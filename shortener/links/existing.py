@@ -44,6 +44,7 @@ class Existing:
             names = self._urls.names([wish.fields["url"] for wish in rest.values()])
             outcomes |= self._equal(rest, dict(zip(rest, names, strict=True)), now)
             rest = {item: wish for item, wish in rest.items() if item not in outcomes}
+        self._were_new = False  # also when this fails: looking may work when nothing else does
         leap = 0
         while rest and leap < MAX_LEAPS:
             outcomes |= self._try(rest, digests, leap, by, now)
@@ -72,11 +73,17 @@ class Existing:
         others = self._press.put([wishes[i] for i in links], list(links.values()), claims)
         for item, other in zip(links, others, strict=True):
             outcome = judge(wishes[item], links[item], other)
-            if other is not None and self._live([other], wishes[item], now):
+            if other is not None and self._is_answer(other, links[item], wishes[item], now):
                 outcome = Made(other, False)
             if outcome is not None:
                 outcomes[item] = outcome
         return outcomes
+
+    def _is_answer(self, other: Link, link: Link, wish: Wish, now: int) -> bool:
+        """Whether what is there will do: like any equal link, or because it was made under the
+        same claim, also when nobody gets through it."""
+        is_shared = other.number == link.number and wish.is_led_to(other)
+        return (is_shared and other.max_clicks is None) or bool(self._live([other], wish, now))
 
     def _names(self, wishes: Mapping[int, Wish], held: Mapping[int, Held]) -> dict[int, list[str]]:
         """Of all links that may be there."""

@@ -186,7 +186,7 @@ async def _write(
         for place, answer in zip(unknown, known, strict=True):
             answers[place] = answer
     outcomes: list[Outcome] = list(links)
-    wrong: list[Command] = []  # entries of links that were not made
+    wrong: list[Link] = []  # those that were not made, but entered
     for sheet, found in zip(written, answers, strict=False):
         of_each = [found] * len(sheet.places) if pipes.is_error(found) else found
         for place, record in zip(sheet.places, of_each, strict=True):
@@ -195,13 +195,29 @@ async def _write(
             elif record:
                 outcomes[place] = None
                 if not _leads_to(record, links[place].url):
-                    wrong.append(("ZREM", *entries[place]))
+                    wrong.append(links[place])
     for place, entered in enumerate(answers[len(written) : len(written) + len(links)]):
         if pipes.is_error(entered) and outcomes[place]:
             outcomes[place] = _problem(redis.ResponseError(str(entered)))
     if wrong:
-        await store.call(*wrong)
+        await _take_out(wrong, store)
     return outcomes
+
+
+async def _take_out(wrong: Sequence[Link], store: Pipe) -> None:
+    """Take out the entries of links that were not made; where a link of this name leads there by
+    now, it is entered again."""
+    entries = [entry(link) for link in wrong]
+    taking: list[Command] = [("ZREM", *each) for each in entries]
+    looking: list[Command] = [("GET", keys.link(link.name)) for link in wrong]
+    records = (await store.call(*taking, *looking))[len(wrong) :]
+    again: list[Command] = [
+        ("ZADD", key, 0, member)
+        for link, (key, member), record in zip(wrong, entries, records, strict=True)
+        if record and not pipes.is_error(record) and _leads_to(record, link.url)
+    ]
+    if again:
+        await store.call(*again)
 
 
 def _leads_to(record: bytes, url: str) -> bool:

@@ -60,6 +60,9 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return self.max_clicks is not None or self.password is not None
 
 
+BARS = ("password", "expires", "max_clicks")  # what may keep somebody out
+
+
 class Secret(Protocol):
     """A password that was asked for; only what checks passwords knows how it is hashed."""
 
@@ -104,7 +107,7 @@ class Wish(msgspec.Struct, frozen=True):
         One that was made elsewhere is the same still when it was changed here since.
         """
         if self.arrival is not None and self.code is not None:
-            return self.domain == link.domain and (
+            return (self.domain, self.code) == (link.domain, link.code) and (
                 link.created == self.fields.get("created") or link.url == self.fields["url"]
             )
         return (
@@ -112,6 +115,13 @@ class Wish(msgspec.Struct, frozen=True):
             and (len(link.code) >= self.length if self.code is None else self.code == link.code)
             and all(getattr(link, name) == value for name, value in self.fields.items())
             and (self.password is None or self.password.matches(link.password))
+        )
+
+    def is_led_to(self, link: Link) -> bool:
+        """Whether a link that was made for an equal wish is the answer still: it may have been
+        changed meanwhile, to lead elsewhere or to keep somebody out."""
+        return self.is_met_by(link) and all(
+            getattr(link, bar) == self.fields.get(bar) for bar in BARS
         )
 
     def link(self, number: int, code: str, by: str, now: int) -> Link:

@@ -144,7 +144,8 @@ class Links:
             found = self._swap(record, before, link)
             if found == 1:
                 if link.url != before.url:
-                    self._withdraw(name, before.url)
+                    self._urls.add([link])  # whoever took it out before did not see this change
+                    self._urls.remove(name, before.url)
                 return link
             if found is None:
                 raise LinkNotFound
@@ -209,7 +210,7 @@ class Links:
                 raise LinkNotFound
             found = self._remove(record, link, now)
             if found == 1:
-                self._withdraw(name, link.url)
+                self._urls.remove(name, link.url)
                 return
             if found is None:
                 raise LinkNotFound
@@ -229,14 +230,6 @@ class Links:
         ]
         args: list[Any] = [record, link.name, rank_entry(link), *link.tags]
         return self._delete(keys=touched, args=args)
-
-    def _withdraw(self, name: str, url: str) -> None:
-        """Take a name out of the index under a URL that its link led to; should a link of this name
-        lead there again by now, it is entered again."""
-        self._urls.remove(name, url)
-        record = cast("bytes | None", self._store.get(keys.link(name)))
-        if record is not None and decode(record).url == url:
-            self._urls.add([decode(record)])
 
     def _record(self, name: str) -> bytes:
         record = cast("bytes | None", self._store.get(keys.link(name)))

@@ -8,12 +8,13 @@ changes a link writes the entry before the answer.
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import redis
 
 from shortener import keys
 from shortener.links import batches
-from shortener.links.link import Link
+from shortener.links.link import Link, decode
 
 # KEYS the sets  ARGV their new members, one each
 ENTER = """
@@ -49,9 +50,15 @@ class UrlIndex:
         batches.each(self._store, ENTER, [entry(link) for link in links])
 
     def remove(self, name: str, url: str) -> None:
-        """A link of this name no longer leads to `url`."""
+        """A link of this name no longer leads to `url`; should it do so again by now, it is entered
+        again."""
         key, digest = place(url)
-        self._store.zrem(key, digest + name.encode())
+        pipeline = self._store.pipeline(transaction=False)
+        pipeline.zrem(key, digest + name.encode())
+        pipeline.get(keys.link(name))
+        record = cast("bytes | None", pipeline.execute()[1])
+        if record is not None and (link := decode(record)).url == url:
+            self.add([link])
 
     def names(self, urls: Sequence[str]) -> list[list[str]]:
         """For each URL the names of the links that may lead there."""
