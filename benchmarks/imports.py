@@ -66,17 +66,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 def bring_in(ours: Ours, file: Path, links: int, expected: dict[str, int]) -> Import:
     """One import, to its end; what it says and what there is then must be what is `expected`."""
-    had = processes.seconds_by_program(ours.pids, PROGRAMS)
+    before = processes.seconds_by_program(ours.pids, PROGRAMS)
     began = time.monotonic()
     said, usage = command(ours, file)
     seconds = time.monotonic() - began
-    has = processes.seconds_by_program(ours.pids, PROGRAMS)
+    after = processes.seconds_by_program(ours.pids, PROGRAMS)
     there = ours.links()
     if {name: said.get(name) for name in expected} != expected or there != links:
         raise Wrong(f"the import said {said}, and there are {there:,} links, not {links:,}")
     spent = {"command": usage.ru_utime + usage.ru_stime}
-    spent |= {program: has[program] - had[program] for program in has}
-    micros = {program: time * 1e6 / links for program, time in spent.items()}
+    spent |= {program: after[program] - before[program] for program in after}
+    micros = {program: had * 1e6 / links for program, had in spent.items()}
     return Import(seconds, usage.ru_maxrss * processes.MAXRSS, micros)
 
 

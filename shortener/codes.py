@@ -14,7 +14,6 @@ import math
 import secrets
 import unicodedata
 from array import array
-from itertools import count
 
 from hashids import Hashids
 
@@ -102,14 +101,14 @@ class Codes:
         """What codes of numbers with these last decimals begin with, and the letters of their
         digits in order: read off codes of large ones, which have many digits each."""
         letters: dict[int, str] = {}
-        for number in count(self._base**8 * _ORDERS + last, _ORDERS):
+        number, code = self._base**8 * _ORDERS + last, ""
+        while len(letters) < self._base:
             code, rest = self._bare.encode(number), number
             for letter in reversed(code[1:]):
                 rest, digit = divmod(rest, self._base)
                 letters[digit] = letter
-            if len(letters) == self._base:
-                return code[0], "".join(letters[digit] for digit in range(self._base))
-        raise AssertionError("numbers do not end")
+            number += _ORDERS
+        return code[0], "".join(letters[digit] for digit in range(self._base))
 
 
 class _Shuffle:

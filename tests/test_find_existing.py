@@ -3,7 +3,8 @@
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from tests.harness import PATIENCE, Cutting, Server, eventually, private_redis
 
 NewServer = Callable[..., Server]
 PAST = {"expires_at": "2020-01-01T00:00:00Z"}
-# What is in the scripts that look, claim and make.
+# What is in the scripts that look, claim and make;
 LOOK, CLAIM, MAKE = b"ZRANGEBYLEX", b"'NX', 'EX'", b"cmsgpack.unpack"
-SWAP = (
-    hashlib.sha1(CHANGE.encode(), usedforsecurity=False).hexdigest().encode()
-)  # what is in a change of a link
+# in a change of a link, and in the end of an entry in the index of addresses.
+SWAP = hashlib.sha1(CHANGE.encode(), usedforsecurity=False).hexdigest().encode()
+WITHDRAW = b"ZREM\r\n"
 
 
 @pytest.fixture
@@ -43,6 +44,22 @@ def held(new_server: NewServer, tmp_path: Path) -> Iterator[tuple[Server, Server
 
 def find(server: Server, url: str, **fields: Any) -> httpx.Response:
     return server.api("POST", "/links", json={"url": url, "find_existing": True} | fields)
+
+
+@contextmanager
+def held_up(
+    cutting: Cutting, step: bytes, ask: Callable[..., httpx.Response], *args: Any, **fields: Any
+) -> "Iterator[Future[httpx.Response]]":
+    """Ask, and be held up at a step while the `with` lasts; behind it the answer is there."""
+    cutting.hold = step
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(ask, *args, **fields)
+        try:
+            assert cutting.held.wait(PATIENCE)
+            cutting.hold = None
+            yield asked
+        finally:
+            cutting.go_on.set()
 
 
 def entries(store: Any) -> int:
@@ -182,7 +199,6 @@ def test_what_is_found_uses_up_no_numbers(new_server: NewServer) -> None:
 
 def test_a_request_may_have_some_that_are_there(new_server: NewServer) -> None:
     """In any order and of any number, whatever was asked for before."""
-
     server = new_server(WORKERS="1").start()
 
     def statuses(*numbers: int) -> list[int]:
@@ -204,13 +220,9 @@ def test_who_is_late_finds_what_was_made(held: tuple[Server, Server, Cutting], s
     """One host is held up before it looks, claims or makes anything, and meanwhile another one
     makes the link: the first answers that."""
     slow, quick, cutting = held
-    cutting.hold = step
-    with ThreadPoolExecutor(1) as thread:
-        late = thread.submit(find, slow, "https://example.com/late")
-        assert cutting.held.wait(PATIENCE)
+    with held_up(cutting, step, find, slow, "https://example.com/late") as late:
         made = find(quick, "https://example.com/late")
-        cutting.go_on.set()
-        found = late.result()
+    found = late.result()
     assert (made.status_code, found.status_code) == (201, 200)
     assert found.json()["code"] == made.json()["code"]
 
@@ -223,13 +235,9 @@ def test_a_link_that_is_used_up_as_it_is_found_is_answered(
     last = slow.make_link("https://example.com/last", max_clicks=1)["code"]
     urls = ["https://example.com/last", "https://example.com/other"]
     wishes = {"links": [{"url": url, "find_existing": True} for url in urls]}
-    cutting.hold = MAKE
-    with ThreadPoolExecutor(1) as thread:
-        asked = thread.submit(slow.api, "POST", "/links/bulk", json=wishes)
-        assert cutting.held.wait(PATIENCE)
+    with held_up(cutting, MAKE, slow.api, "POST", "/links/bulk", json=wishes) as asked:
         assert quick.follow(last).status_code == 302
-        cutting.go_on.set()
-        answer = asked.result()
+    answer = asked.result()
     assert answer.status_code == 200, answer.text
     results = answer.json()["results"]
     assert [result["status"] for result in results] == [200, 201]
@@ -254,17 +262,12 @@ def test_a_claim_leads_to_equal_links_only(
     it, and it is changed: the first request makes another one, and its repetition finds that."""
     slow, quick, cutting = held
     url = "https://example.com/held-up"
-    cutting.hold = MAKE
-    with ThreadPoolExecutor(1) as thread:
-        held_up = thread.submit(find, slow, url, **fields)
-        assert cutting.held.wait(PATIENCE)
-        cutting.hold = None
+    with held_up(cutting, MAKE, find, slow, url, **fields) as asked:
         link = find(quick, url, **fields).json()
         changed = quick.api("PATCH", f"/links/{link['code']}", json=change)
         assert changed.status_code == 200
         quick.follow(link["code"])
-        cutting.go_on.set()
-        first = held_up.result()  # 503, should it have taken too long
+    first = asked.result()  # 503, should it have taken too long
     second, third = (find(quick, url, **fields) for _ in range(2))
     assert (first.status_code, second.status_code) in ((201, 200), (503, 201))
     assert first.json().get("code") in (second.json()["code"], None)
@@ -297,14 +300,9 @@ def test_a_link_that_is_deleted_as_it_is_looked_for_stays_deleted(
     slow, quick, cutting = held
     url = "https://example.com/going"
     gone = find(quick, url).json()["code"]
-    cutting.hold = b"MGET"
-    with ThreadPoolExecutor(1) as thread:
-        asked = thread.submit(find, slow, url)
-        assert cutting.held.wait(PATIENCE)
+    with held_up(cutting, b"MGET", find, slow, url) as asked:
         assert quick.api("DELETE", f"/links/{gone}").status_code == 204
-        cutting.hold = None
-        cutting.go_on.set()
-        made = asked.result()
+    made = asked.result()
     assert (made.status_code, made.json()["code"] == gone) == (201, False)
     assert quick.follow(gone).status_code == 404
     assert find(quick, url).json()["code"] == made.json()["code"]
@@ -317,15 +315,10 @@ def test_who_makes_what_another_one_has_deleted_is_found(
     deleted.  The first, which came before that, makes it again, and it is found."""
     slow, quick, cutting = held
     url = "https://example.com/anew"
-    cutting.hold = MAKE
-    with ThreadPoolExecutor(1) as thread:
-        asked = thread.submit(find, slow, url)
-        assert cutting.held.wait(PATIENCE)
+    with held_up(cutting, MAKE, find, slow, url) as asked:
         code = find(quick, url).json()["code"]
         assert quick.api("DELETE", f"/links/{code}").status_code == 204
-        cutting.go_on.set()
-        made = asked.result()
-    found = find(quick, url)
+    made, found = asked.result(), find(quick, url)
     assert (made.status_code, found.status_code) == (201, 200)
     assert found.json()["code"] == made.json()["code"] == code
 
@@ -337,13 +330,9 @@ def test_a_link_that_is_being_deleted_does_not_come_back(
     slow, quick, cutting = held
     url = "https://example.com/leaving"
     code = find(quick, url).json()["code"]
-    cutting.hold = b"ZREM\r\n"
-    with ThreadPoolExecutor(1) as thread:
-        deleted = thread.submit(slow.api, "DELETE", f"/links/{code}")
-        assert cutting.held.wait(PATIENCE)
+    with held_up(cutting, WITHDRAW, slow.api, "DELETE", f"/links/{code}") as deleted:
         meanwhile = find(quick, url)
-        cutting.go_on.set()
-        assert deleted.result().status_code == 204
+    assert deleted.result().status_code == 204
     after = find(quick, url)
     assert (meanwhile.status_code, meanwhile.json()["code"] == code) == (201, False)
     assert (after.status_code, after.json()["code"]) == (200, meanwhile.json()["code"])
@@ -358,17 +347,13 @@ def test_a_link_that_is_there_again_is_found(
     slow, quick, cutting = held
     url = "https://example.com/again"
     quick.make_link(url, code="again")
-    cutting.hold = b"ZREM\r\n"
     body = {"json": {"url": f"{url}/elsewhere"}} if method == "PATCH" else {}
-    with ThreadPoolExecutor(1) as thread:
-        changed = thread.submit(slow.api, method, "/links/again", **body)
-        assert cutting.held.wait(PATIENCE)
+    with held_up(cutting, WITHDRAW, slow.api, method, "/links/again", **body) as changed:
         if method == "PATCH":
             assert quick.api("PATCH", "/links/again", json={"url": url}).status_code == 200
         else:
             quick.make_link(url, code="again")
-        cutting.go_on.set()
-        assert changed.result().is_success
+    assert changed.result().is_success
     found = find(quick, url)
     assert (found.status_code, found.json()["code"]) == (200, "again")
 
@@ -381,7 +366,7 @@ def test_a_link_that_two_change_at_once_is_found(held: tuple[Server, Server, Cut
     slow.make_link(url, code="back")
     slow.make_link(url, code="other")
     slow.api("PATCH", "/links/other", json={"url": away})  # the script is known from now on
-    cutting.hold, first_goes_on = b"ZREM\r\n", cutting.go_on
+    cutting.hold, first_goes_on = WITHDRAW, cutting.go_on
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(slow.api, "PATCH", "/links/back", json={"url": away})
         assert cutting.held.wait(PATIENCE)
@@ -403,13 +388,10 @@ def test_records_of_two_imports_make_one_link(held: tuple[Server, Server, Cuttin
     does."""
     slow, quick, cutting = held
     record = {"type": "link", "url": "https://example.com/over", "expires_at": PAST["expires_at"]}
-    cutting.hold = MAKE
-    with ThreadPoolExecutor(1) as thread:
-        asked = thread.submit(slow.api, "POST", "/import", json={"records": [record]})
-        assert cutting.held.wait(PATIENCE)
-        made = quick.api("POST", "/import", json={"records": [record]}).json()
-        cutting.go_on.set()
-        found = asked.result().json()
+    body = {"records": [record]}
+    with held_up(cutting, MAKE, slow.api, "POST", "/import", json=body) as asked:
+        made = quick.api("POST", "/import", json=body).json()
+    found = asked.result().json()
     assert (made["created"], found["created"], found["existing"]) == (1, 0, 1)
     assert quick.api("GET", "/links").json()["total"] == 1
 
@@ -430,23 +412,26 @@ def test_of_those_that_differ_none_gets_what_another_one_makes(
     held: tuple[Server, Server, Cutting],
 ) -> None:
     """Two titles and an alias in one request, which is held up before it makes them; another host
-    asks for the same: three links, and nobody else has the alias."""
+    asks for the same and one more, the other way round: nobody else has the alias."""
     slow, quick, cutting = held
     url = "https://example.com/three"
-    wishes = [{"title": "1"}, {"title": "2"}, {"code": "promo", "title": "3"}]
-    bulk = {"links": [{"url": url, "find_existing": True} | wish for wish in wishes]}
-    cutting.hold = MAKE
-    with ThreadPoolExecutor(1) as thread:
-        asked = thread.submit(slow.api, "POST", "/links/bulk", json=bulk)
-        assert cutting.held.wait(PATIENCE)
-        others = [find(quick, url, **wish) for wish in reversed(wishes)]
-        other = find(quick, url, title="4")
-        cutting.go_on.set()
-        results = asked.result().json()["results"]
-    assert [answer.status_code for answer in (*others, other)] == [201] * 4
-    assert [result["status"] for result in results] == [200] * 3
-    codes = [answer.json()["code"] for answer in reversed(others)]
-    assert [result["link"]["code"] for result in results] == codes
+    wishes = [
+        {"url": url, "find_existing": True} | wish
+        for wish in (
+            {"title": "1"},
+            {"title": "2"},
+            {"code": "promo", "title": "3"},
+            {"title": "4"},
+        )
+    ]
+    body, reverse = {"links": wishes[:3]}, {"links": wishes[::-1]}
+    with held_up(cutting, MAKE, slow.api, "POST", "/links/bulk", json=body) as asked:
+        made = quick.api("POST", "/links/bulk", json=reverse).json()["results"][::-1]
+    found = asked.result().json()["results"]
+    assert [result["status"] for result in made] == [201] * 4
+    assert [result["status"] for result in found] == [200] * 3
+    codes = [result["link"]["code"] for result in made]
+    assert [result["link"]["code"] for result in found] == codes[:3]
     assert codes[2] == "promo"
     assert quick.api("GET", "/links").json()["total"] == 4
 
