@@ -383,6 +383,25 @@ def test_a_link_that_two_change_at_once_is_found(held: tuple[Server, Server, Cut
     assert (found.status_code, found.json()["code"]) == (200, "back")
 
 
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "again"}], ids=["plain", "with a key"])
+def test_a_link_that_comes_to_lead_there_is_found(
+    held: tuple[Server, Server, Cutting], headers: dict[str, str]
+) -> None:
+    """A new link was to have a code that is taken, and is held up before its entry is taken out;
+    meanwhile the link with that code is led to the same address."""
+    slow, quick, cutting = held
+    slow.make_link()  # the key is known from now on
+    code = slow.make_link()["code"]
+    store, url = connections.sync(quick.settings["REDIS_URL"]), "https://example.com/taken"
+    store.decr(keys.NUMBER)  # as by an old backup
+    body = {"json": {"url": url}, "headers": headers}
+    with held_up(cutting, WITHDRAW, slow.api, "POST", "/links", **body) as asked:
+        assert quick.api("PATCH", f"/links/{code}", json={"url": url}).status_code == 200
+    made, found = asked.result(), find(quick, url)
+    assert (made.status_code, made.json()["code"] == code) == (201, False)
+    assert (found.status_code, found.json()["code"]) == (200, code)
+
+
 def test_records_of_two_imports_make_one_link(held: tuple[Server, Server, Cutting]) -> None:
     """Also one that is over: an import is held up before it makes it, and meanwhile another one
     does."""

@@ -142,8 +142,13 @@ class Mint:
 
 
 def _outcome(one: _Try, link: Link, other: Link | None) -> Outcome | None:
-    """What became of a try; None when its code is taken and another one may be made."""
-    if other is not None and one.claim is not None and other.number == one.number:
+    """What became of a try; None when its code is taken and another one may be made.
+
+    A link with its number is what the same request has made before, if it is what was asked for:
+    after an old backup the number may be another link's.
+    """
+    is_same = other is not None and one.claim is not None and other.number == one.number
+    if other is not None and is_same and one.wish.is_met_by(other):
         return Made(other, False)
     return judge(one.wish, link, other)
 
