@@ -12,8 +12,10 @@ The stored code is the truth: nothing is ever decoded, so salt, length and alpha
 import hashlib
 import math
 import secrets
+import sys
 import unicodedata
 from array import array
+from typing import NamedTuple
 
 from hashids import Hashids
 
@@ -33,11 +35,13 @@ class Codes:
         key = hashlib.blake2b(salt.encode(), digest_size=32).digest()
         self._keyed = hashlib.blake2b(digest_size=8, key=key)
         self._shuffles: dict[int, _Shuffle] = {}  # by how many numbers there are
+        self._bands: dict[int, _Band] = {}  # by length, the one that was needed last
         self._length = length
         self._padded = Hashids(salt=salt, min_length=length, alphabet=alphabet)
         self._bare = Hashids(salt=salt, alphabet=alphabet)
         self._base = _base(self._bare)
-        self._orders: list[tuple[str, str] | None] = [None] * _ORDERS
+        self._padded_below = self._base ** (length - 2)
+        self._orders: list[_Order | None] = [None] * _ORDERS
 
     def make(self, number: int, length: int = 0, nonce: bytes = b"") -> str:
         """A code for a link's number, of at least `length` characters; long ones are drawn."""
@@ -53,10 +57,11 @@ class Codes:
 
         Different numbers have different codes, among those asked for with the same length.
         """
-        skipped, low, high = self._band(number, max(length, self._length))
-        if (shuffle := self._shuffles.get(high - low)) is None:
-            shuffle = self._shuffles[high - low] = _Shuffle(self._keyed, high - low)
-        return self._spell(low + shuffle.place(number - skipped))
+        length = max(length, self._length)
+        band = self._bands.get(length)
+        if band is None or not band.first <= number < band.behind:
+            band = self._bands[length] = self._band(number, length)
+        return self._spell(band.low + band.shuffle.place(number - band.first))
 
     def draw(self, length: int, number: int = 0, nonce: bytes = b"") -> str:
         """A random code of exactly `length` characters, which should be 8 or more.
@@ -72,34 +77,35 @@ class Codes:
             drawn = secrets.randbelow(size)
         return self._spell(low + drawn)
 
-    def _band(self, number: int, length: int) -> tuple[int, int, int]:
-        """How many numbers have shorter codes than this one, and what Hashids is given for those
-        as long, from and to (exclusive).  Only at the site's own length are short ones padded."""
-        low = 0 if length == self._length else int(self._base ** (length - 2))
+    def _band(self, number: int, length: int) -> "_Band":
+        """The band of a number.  Only at the site's own length are short codes padded."""
+        first, low = 0, 0 if length == self._length else int(self._base ** (length - 2))
         high = int(self._base ** (length - 1))
-        skipped = 0
-        while number - skipped >= high - low:
-            skipped += high - low
+        while number - first >= high - low:
+            first += high - low
             low, high = high, high * self._base
-        return skipped, low, high
+        size = high - low
+        if (shuffle := self._shuffles.get(size)) is None:
+            shuffle = self._shuffles[size] = _Shuffle(self._keyed, size)
+        return _Band(first, first + size, low, shuffle)
 
     def _spell(self, number: int) -> str:
         """The same as Hashids does, which orders its letters anew each time: half of all time."""
-        if number < self._base ** (self._length - 2):
+        if number < self._padded_below:
             return str(self._padded.encode(number))
         order = self._orders[number % _ORDERS]
         if order is None:
             order = self._orders[number % _ORDERS] = self._learn(number % _ORDERS)
-        first, letters = order
-        code = ""
-        while number:
-            number, digit = divmod(number, self._base)
-            code = letters[digit] + code
-        return first + code
+        pairs, base, code = order.pairs, self._base, ""
+        square = base * base
+        while number >= square:
+            number, pair = divmod(number, square)
+            code = pairs[pair] + code
+        return order.first + (pairs[number] if number >= base else order.letters[number]) + code
 
-    def _learn(self, last: int) -> tuple[str, str]:
-        """What codes of numbers with these last decimals begin with, and the letters of their
-        digits in order: read off codes of large ones, which have many digits each."""
+    def _learn(self, last: int) -> "_Order":
+        """How numbers with these last decimals are spelt: read off codes of large ones, which have
+        many digits each."""
         letters: dict[int, str] = {}
         number, code = self._base**8 * _ORDERS + last, ""
         while len(letters) < self._base:
@@ -108,7 +114,26 @@ class Codes:
                 rest, digit = divmod(rest, self._base)
                 letters[digit] = letter
             number += _ORDERS
-        return code[0], "".join(letters[digit] for digit in range(self._base))
+        ordered = "".join(letters[digit] for digit in range(self._base))
+        pairs = [sys.intern(high + low) for high in ordered for low in ordered]
+        return _Order(code[0], ordered, pairs)
+
+
+class _Order(NamedTuple):
+    """How Hashids spells some numbers."""
+
+    first: str  # what their codes begin with
+    letters: str  # of the digits
+    pairs: list[str]  # of two digits at once, which are half the steps
+
+
+class _Band(NamedTuple):
+    """Numbers whose codes are equally long."""
+
+    first: int
+    behind: int
+    low: int  # the least that Hashids is given for them
+    shuffle: "_Shuffle"
 
 
 class _Shuffle:
@@ -129,26 +154,30 @@ class _Shuffle:
             self._turns.append(begun)
         # What was found out already; all of it are four times the square root of `size`.
         self._shifts = [array("q", [-1]) * max(self._rows, self._columns) for _ in self._turns]
+        self._rounds = [(t, self._shifts[t], self._shifts[t + 1]) for t in range(0, _ROUNDS, 2)]
 
     def place(self, value: int) -> int:
         """The place of `value` (0 <= value < size)."""
         rows, columns = self._rows, self._columns
         while True:
             row, column = divmod(value, columns)
-            for turn in range(0, _ROUNDS, 2):
-                row = (row + self._shift(turn, column)) % rows
-                column = (column + self._shift(turn + 1, row)) % columns
+            for turn, shifts, others in self._rounds:
+                if (shift := shifts[column]) < 0:
+                    shift = self._find(turn, column)
+                row = (row + shift) % rows
+                if (shift := others[row]) < 0:
+                    shift = self._find(turn + 1, row)
+                column = (column + shift) % columns
             value = row * columns + column
             if value < self._size:  # walk on along the cycle otherwise: one of many thousand
                 return value
 
-    def _shift(self, turn: int, value: int) -> int:
-        shift = self._shifts[turn][value]
-        if shift < 0:
-            digest = self._turns[turn].copy()
-            digest.update(b"%d" % value)
-            shift = int.from_bytes(digest.digest(), "little") >> 1
-            self._shifts[turn][value] = shift
+    def _find(self, turn: int, value: int) -> int:
+        """How far a row or a column is shifted in a turn."""
+        digest = self._turns[turn].copy()
+        digest.update(b"%d" % value)
+        shift = int.from_bytes(digest.digest(), "little") >> 1
+        self._shifts[turn][value] = shift
         return shift
 
 

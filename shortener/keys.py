@@ -110,8 +110,17 @@ def tags(in_bucket: str) -> str:
 
 
 def urls(in_bucket: str, digest: bytes) -> str:
-    """The group of a URL's digest: 4,096 in each bucket keep each small."""
-    return f"x:{{{in_bucket}}}:{digest.hex()[:3]}"
+    return url_sets(in_bucket) + url_group(digest)
+
+
+def url_sets(in_bucket: str) -> str:
+    """What the keys of all sets of URLs of a bucket begin with."""
+    return f"x:{{{in_bucket}}}:"
+
+
+def url_group(digest: bytes) -> str:
+    """The group of a URL's digest: 4,096 in each bucket keep each set small."""
+    return digest.hex()[:3]
 
 
 def claim(owner: str, digest: str) -> str:

@@ -45,6 +45,29 @@ def test_each_item_is_answered_in_order(server: Server) -> None:
     assert server.follow("bulk-alias").headers["location"] == "https://example.com/3"
 
 
+def test_an_alias_is_given_once(server: Server) -> None:
+    """Of items that want one alias the first gets it, and an alias that is another link's already
+    is refused; all others of the request are made, and are listed."""
+    server.make_link(code="once-7", url="https://example.com/before")
+    aliases = [f"once-{n}" for n in range(100)] + ["once-50", "once-51"]
+    items = [
+        {"url": f"https://example.com/once/{place}", "code": alias, "tags": ["once"]}
+        for place, alias in enumerate(aliases)
+    ]
+    results = bulk(server, *items).json()["results"]
+    statuses = [result["status"] for result in results]
+    assert [place for place, status in enumerate(statuses) if status != 201] == [7, 100, 101]
+    assert {statuses[7], statuses[100], statuses[101]} == {409}
+    assert server.follow("once-50").headers["location"] == "https://example.com/once/50"
+    assert server.follow("once-7").headers["location"] == "https://example.com/before"
+    listed = server.api("GET", "/links", params={"search": "/once/", "limit": 200}).json()
+    tagged = server.api("GET", "/links", params={"tag": "once", "limit": 200}).json()
+    made = [item["url"] for item, status in zip(items, statuses, strict=True) if status == 201]
+    for found in (listed, tagged):
+        assert found["total"] == 99
+        assert [link["url"] for link in found["links"]] == made[::-1]
+
+
 def test_a_thousand_links_at_once(server: Server) -> None:
     """All are made, their codes differ, and the newest ones head the list."""
     urls = [f"https://example.com/bulk/{n}" for n in range(1000)]

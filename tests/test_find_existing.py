@@ -18,7 +18,7 @@ from tests.harness import PATIENCE, Cutting, Server, eventually, private_redis
 NewServer = Callable[..., Server]
 PAST = {"expires_at": "2020-01-01T00:00:00Z"}
 # What is in the scripts that look, claim and make;
-LOOK, CLAIM, MAKE = b"ZRANGEBYLEX", b"'NX', 'EX'", b"cmsgpack.unpack"
+LOOK, CLAIM, MAKE = b"ZRANGEBYLEX", b"'NX', 'EX'", b"MSETNX"
 # in a change of a link, and in the end of an entry in the index of addresses.
 SWAP = hashlib.sha1(CHANGE.encode(), usedforsecurity=False).hexdigest().encode()
 WITHDRAW = b"ZREM\r\n"

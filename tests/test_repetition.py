@@ -110,10 +110,10 @@ def test_a_key_is_forgotten_after_a_day(server: Server) -> None:
 
 
 CUTS: dict[str, tuple[bytes, dict[str, Any], dict[str, str]]] = {
-    "the record, with a key": (b"cmsgpack.unpack", {}, {"Idempotency-Key": "cut"}),
+    "the record, with a key": (b"MSETNX", {}, {"Idempotency-Key": "cut"}),
     "the index, with a key": (b"ZADD", {"code_length": 9}, {"Idempotency-Key": "cut"}),
-    "the record of an alias": (b"cmsgpack.unpack", {"code": "cut"}, {}),
-    "the record, with find_existing": (b"cmsgpack.unpack", {"find_existing": True}, {}),
+    "the record of an alias": (b"MSETNX", {"code": "cut"}, {}),
+    "the record, with find_existing": (b"MSETNX", {"find_existing": True}, {}),
     "the index, with find_existing": (b"ZADD", {"find_existing": True}, {}),
 }
 

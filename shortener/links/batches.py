@@ -4,17 +4,26 @@ A script touches keys of one bucket, and not too many of them, for everybody els
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import redis
 
 from shortener import keys
 
 AT_ONCE = 50  # links that one script is about: a millisecond at most
 
-Item = tuple[str, *tuple[Any, ...]]  # a key, and what the script is told about it
 Run = list[int]  # the places of the items that one run of a script is about
+
+pack = msgspec.msgpack.Encoder().encode
+
+
+class Item(NamedTuple):
+    """What a script is told about a URL."""
+
+    bucket: str
+    digest: bytes
+    texts: tuple[str, ...]
 
 
 def by_bucket(buckets: Iterable[str]) -> Iterator[tuple[str, Run]]:
@@ -30,12 +39,15 @@ def by_bucket(buckets: Iterable[str]) -> Iterator[tuple[str, Run]]:
 def queue(pipeline: Any, script: str, items: Sequence[Item], *common: Any) -> list[Run]:
     """Have `script` run for all items.
 
-    KEYS are their keys; ARGV has what is `common`, and then what is said about each key in turn.
+    KEYS[1] is what the keys of sets of URLs begin with in this bucket; ARGV[1] has the texts of
+    each item, in MessagePack, ARGV[2] the digests in turn; then comes what is `common`.
     """
-    runs = [run for _, run in by_bucket(keys.bucket_of(key) for key, *_ in items)]
-    for run in runs:
-        said = chain.from_iterable(items[place][1:] for place in run)
-        pipeline.eval(script, len(run), *(items[place][0] for place in run), *common, *said)
+    runs: list[Run] = []
+    for bucket, run in by_bucket(item.bucket for item in items):
+        texts = pack([items[place].texts for place in run])
+        digests = b"".join([items[place].digest for place in run])
+        pipeline.eval(script, 1, keys.url_sets(bucket), texts, digests, *common)
+        runs.append(run)
     return runs
 
 
@@ -43,6 +55,8 @@ def each(store: redis.Redis, script: str, items: Sequence[Item], *common: Any) -
     """What the script answers about each item, in their order."""
     pipeline = store.pipeline(transaction=False)
     runs = queue(pipeline, script, items, *common)
-    answers = zip(chain.from_iterable(runs), chain.from_iterable(pipeline.execute()), strict=True)
-    found = dict(answers)
-    return [found[place] for place in range(len(items))]
+    found: list[Any] = [None] * len(items)
+    for run, answers in zip(runs, pipeline.execute(), strict=True):
+        for place, answer in zip(run, answers, strict=True):
+            found[place] = answer
+    return found

@@ -85,9 +85,11 @@ class Existing:
         is_shared = other.number == link.number and wish.is_led_to(other)
         return (is_shared and other.max_clicks is None) or bool(self._live([other], wish, now))
 
-    def _names(self, wishes: Mapping[int, Wish], held: Mapping[int, Held]) -> dict[int, list[str]]:
+    def _names(
+        self, wishes: Mapping[int, Wish], held: Mapping[int, Held]
+    ) -> dict[int, Sequence[str]]:
         """Of all links that may be there."""
-        names = {item: claim.names for item, claim in held.items()}
+        names: dict[int, Sequence[str]] = {item: claim.names for item, claim in held.items()}
         many = [item for item, some in names.items() if len(some) == FEW]
         urls = [wishes[item].fields["url"] for item in many]
         return names | dict(zip(many, self._urls.names(urls) if many else (), strict=True))

@@ -10,14 +10,13 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
-import msgspec
 import redis
 from redis.exceptions import NoScriptError
 
 from shortener import keys
 from shortener.links import batches, wanted
 from shortener.links.link import Link, Wish, decode, encode
-from shortener.links.url_index import ENTER, UrlIndex, entry
+from shortener.links.url_index import ENTER, UrlIndex, entering
 from shortener.links.wanted import Held
 
 # KEYS[1] the bucket's index  KEYS[2] its tags  KEYS[3] its notes
@@ -25,36 +24,45 @@ from shortener.links.wanted import Held
 #   uses or statistics that follow: [tag's index, tag, ...], key of its uses, uses, note
 # Answers for each the record that has the name already, or nothing when this one took it.
 CREATE = """
-local answers, entries = {}, {}
+local links, answers, entries = cmsgpack.unpack(ARGV[1]), {}, {}
+local records, are_twice = {}, false
+for i, link in ipairs(links) do
+  local key, record = link[1], link[4]
+  are_twice = are_twice or records[key]
+  records[2 * i - 1], records[2 * i], records[key] = key, record, true
+end
+local are_free = not are_twice and redis.call('MSETNX', unpack(records)) == 1
 local function enter()
   if #entries > 0 then redis.call('ZADD', KEYS[1], unpack(entries)) end
   entries = {}
 end
-for i, link in ipairs(cmsgpack.unpack(ARGV[1])) do
-  local key, name, place, record, indices, used, uses, note = unpack(link)
+for i, link in ipairs(links) do
+  local key, name, place, record = unpack(link)
   answers[i] = false
-  if redis.call('SET', key, record, 'NX') then
+  if are_free or redis.call('SET', key, record, 'NX') then
     entries[#entries + 1] = place
     entries[#entries + 1] = name
-    if indices then
-      for j = 1, #indices, 2 do
-        redis.call('ZADD', indices[j], place, name)
-        redis.call('HINCRBY', KEYS[2], indices[j + 1], 1)
-      end
-      if uses > 0 then redis.call('SET', used, uses) end
-      if note ~= '' then redis.call('HSET', KEYS[3], note, 0) end
-    end
   else
     enter()
     answers[i] = redis.call('GET', key)
   end
 end
 enter()
+for i, link in ipairs(links) do
+  local _, name, place, _, indices, used, uses, note = unpack(link)
+  if indices and not answers[i] then
+    for j = 1, #indices, 2 do
+      redis.call('ZADD', indices[j], place, name)
+      redis.call('HINCRBY', KEYS[2], indices[j + 1], 1)
+    end
+    if uses > 0 then redis.call('SET', used, uses) end
+    if note ~= '' then redis.call('HSET', KEYS[3], note, 0) end
+  end
+end
 return answers
 """
 
 SHA1 = hashlib.sha1(CREATE.encode(), usedforsecurity=False).hexdigest()
-_pack = msgspec.msgpack.Encoder().encode
 
 
 class Press:
@@ -87,12 +95,12 @@ class Press:
         if claims:  # which must not go before the links are there: the script's text goes along
             for sheet in written:
                 pipeline.eval(CREATE, 3, *sheet.arguments)
-            items = [held.entering(link) for held, link in zip(claims, links, strict=True)]
+            items = [held.entering(link.name) for held, link in zip(claims, links, strict=True)]
             batches.queue(pipeline, wanted.ENTER, items)
             return cast("list[list[bytes | None]]", pipeline.execute()[: len(written)])
         for sheet in written:
             pipeline.evalsha(SHA1, 3, *sheet.arguments)
-        batches.queue(pipeline, ENTER, [entry(link) for link in links])
+        batches.queue(pipeline, ENTER, [entering(link) for link in links])
         answers = pipeline.execute(raise_on_error=False)
         unknown = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:
@@ -122,7 +130,7 @@ class Sheet(NamedTuple):
 def sheets(wishes: Sequence[Wish], links: Sequence[Link]) -> Iterator[Sheet]:
     """Links, and what they were made of, by bucket, in few sheets."""
     for bucket, places in batches.by_bucket(keys.bucket(link.name) for link in links):
-        packed = _pack([_packed(bucket, wishes[place], links[place]) for place in places])
+        packed = batches.pack([_packed(bucket, wishes[place], links[place]) for place in places])
         touched = [keys.index(bucket), keys.tags(bucket), keys.once(bucket)]
         yield Sheet(places, [*touched, packed])
 

@@ -14,23 +14,27 @@ import redis
 
 from shortener import keys
 from shortener.links import batches
+from shortener.links.batches import Item
 from shortener.links.link import Link, decode
 
-# KEYS the sets  ARGV their new members, one each
+# Of each a group, and the name of a link to enter
 ENTER = """
 local answers = {}
-for i, key in ipairs(KEYS) do answers[i] = redis.call('ZADD', key, 0, ARGV[i]) end
+for i, said in ipairs(cmsgpack.unpack(ARGV[1])) do
+  local digest = string.sub(ARGV[2], 8 * i - 7, 8 * i)
+  answers[i] = redis.call('ZADD', KEYS[1] .. said[1], 0, digest .. said[2])
+end
 return answers
 """
 
-# KEYS the sets  ARGV[1] at most so many of each, then what members of each begin with
-# Answers for each those that do.
+# Of each a group  ARGV[3] at most so many members of it
+# Answers for each those that begin with its digest.
 MEMBERS = """
 local answers = {}
-for i, key in ipairs(KEYS) do
-  local begin = ARGV[i + 1]
+for i, said in ipairs(cmsgpack.unpack(ARGV[1])) do
+  local digest = string.sub(ARGV[2], 8 * i - 7, 8 * i)
   answers[i] = redis.call(
-    'ZRANGEBYLEX', key, '[' .. begin, '(' .. begin .. '\\255', 'LIMIT', 0, ARGV[1])
+    'ZRANGEBYLEX', KEYS[1] .. said[1], '[' .. digest, '(' .. digest .. '\\255', 'LIMIT', 0, ARGV[3])
 end
 return answers
 """
@@ -47,14 +51,14 @@ class UrlIndex:
 
     def add(self, links: Iterable[Link]) -> None:
         """Enter links under their URLs; once more does nothing."""
-        batches.each(self._store, ENTER, [entry(link) for link in links])
+        batches.each(self._store, ENTER, [entering(link) for link in links])
 
     def remove(self, name: str, url: str) -> None:
         """A link of this name no longer leads to `url`; should it do so again by now, it is entered
         again."""
-        key, digest = place(url)
+        bucket, digest = place(url)
         pipeline = self._store.pipeline(transaction=False)
-        pipeline.zrem(key, digest + name.encode())
+        pipeline.zrem(keys.urls(bucket, digest), digest + name.encode())
         pipeline.get(keys.link(name))
         record = cast("bytes | None", pipeline.execute()[1])
         if record is not None and (link := decode(record)).url == url:
@@ -63,12 +67,14 @@ class UrlIndex:
     def names(self, urls: Sequence[str]) -> list[list[str]]:
         """For each URL the names of the links that may lead there."""
         places = {url: place(url) for url in urls}
-        answers = batches.each(self._store, MEMBERS, list(places.values()), FEW)
+        items = [Item(*each, (keys.url_group(each[1]),)) for each in places.values()]
+        answers = batches.each(self._store, MEMBERS, items, FEW)
         found = dict(zip(places, answers, strict=True))
         many = [url for url, members in found.items() if len(members) == FEW]
         pipeline = self._store.pipeline(transaction=False)
         for url in many:  # each by itself: others have their turn in between
-            key, begin = places[url]
+            bucket, begin = places[url]
+            key = keys.urls(bucket, begin)
             pipeline.zrangebylex(key, b"[" + begin, b"(" + begin + b"\xff")
         found |= zip(many, pipeline.execute() if many else (), strict=True)
         names = {url: names_in(members) for url, members in found.items()}
@@ -77,8 +83,14 @@ class UrlIndex:
 
 def entry(link: Link) -> tuple[str, bytes]:
     """The set that a link is entered in, and its member there."""
-    key, digest = place(link.url)
-    return key, digest + link.name.encode()
+    bucket, digest = place(link.url)
+    return keys.urls(bucket, digest), digest + link.name.encode()
+
+
+def entering(link: Link) -> Item:
+    """What `ENTER` is told about a link."""
+    bucket, digest = place(link.url)
+    return Item(bucket, digest, (keys.url_group(digest), link.name))
 
 
 def names_in(members: Iterable[bytes]) -> list[str]:
@@ -87,6 +99,6 @@ def names_in(members: Iterable[bytes]) -> list[str]:
 
 
 def place(url: str) -> tuple[str, bytes]:
-    """Where the links that lead to a URL are entered: a set, and what their members begin with."""
-    digest = hashlib.blake2b(url.encode(), digest_size=DIGEST).digest()
-    return keys.urls(keys.bucket(url), digest), digest
+    """Where the links that lead to a URL are entered: a bucket, and the digest that tells the set
+    and that its members begin with."""
+    return keys.bucket(url), hashlib.blake2b(url.encode(), digest_size=DIGEST).digest()

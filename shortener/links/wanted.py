@@ -15,41 +15,46 @@ import redis
 
 from shortener import keys
 from shortener.links import batches
-from shortener.links.link import Link, Wish
+from shortener.links.batches import Item
+from shortener.links.link import Wish
 from shortener.links.url_index import FEW, names_in, place
 
 HELD = 60  # seconds that a request may take to make its links
 
-# KEYS the sets of the index  ARGV[1] seconds that a claim holds  ARGV[2] at most so many members
-# are answered, then for each set what its members begin with, the claim, and its value
+# Of each a group, a claim, and its value  ARGV[3] at most so many members of it
+# ARGV[4] seconds that a claim holds
 # Answers nothing for each where nothing is claimed nor there; else whose claim it is, and members.
 TAKE = """
 local answers = {}
-for i, key in ipairs(KEYS) do
-  local begin, claim, held = ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2]
-  local is_taken = redis.call('SET', claim, held, 'NX', 'EX', ARGV[1])
+for i, said in ipairs(cmsgpack.unpack(ARGV[1])) do
+  local group, claim, held = unpack(said)
+  local digest = string.sub(ARGV[2], 8 * i - 7, 8 * i)
+  local is_taken = redis.call('SET', claim, held, 'NX', 'EX', ARGV[4])
   if not is_taken then held = redis.call('GET', claim) end
-  local first, behind = '[' .. begin, '(' .. begin .. '\\255'
+  local key, first, behind = KEYS[1] .. group, '[' .. digest, '(' .. digest .. '\\255'
   answers[i] = false
   if not is_taken or redis.call('ZLEXCOUNT', key, first, behind) > 0 then
-    answers[i] = {held, redis.call('ZRANGEBYLEX', key, first, behind, 'LIMIT', 0, ARGV[2])}
+    answers[i] = {held, redis.call('ZRANGEBYLEX', key, first, behind, 'LIMIT', 0, ARGV[3])}
   end
 end
 return answers
 """
 
-# KEYS the sets of the index  ARGV for each its new member or '', the claim, and its value
+# Of each a group, the name of a link to enter or '', the claim, and its value
 ENTER = """
-local answers, claims, ours = {}, {}, {}
-for i, key in ipairs(KEYS) do
-  if ARGV[3 * i - 2] ~= '' then redis.call('ZADD', key, 0, ARGV[3 * i - 2]) end
-  claims[i], answers[i] = ARGV[3 * i - 1], 1
+local claims, values, ours = {}, {}, {}
+for i, said in ipairs(cmsgpack.unpack(ARGV[1])) do
+  local group, name, claim, value = unpack(said)
+  if name ~= '' then
+    redis.call('ZADD', KEYS[1] .. group, 0, string.sub(ARGV[2], 8 * i - 7, 8 * i) .. name)
+  end
+  claims[i], values[i] = claim, value
 end
 for i, held in ipairs(redis.call('MGET', unpack(claims))) do
-  if held == ARGV[3 * i] then ours[#ours + 1] = claims[i] end
+  if held == values[i] then ours[#ours + 1] = claims[i] end
 end
 if #ours > 0 then redis.call('DEL', unpack(ours)) end
-return answers
+return 0
 """
 
 
@@ -64,16 +69,17 @@ class Held(NamedTuple):
     """A claim, what it is on, and the names of the links that may be there."""
 
     draft: Draft
-    key: str  # of the set of the index
-    begin: bytes  # of its members to this URL
+    bucket: str  # of the URL
+    digest: bytes  # of the URL
     claim: str
     value: str
-    names: list[str]
-    is_ours: bool  # and not that of somebody who was first
+    names: Sequence[str] = ()
+    is_ours: bool = True  # and not that of somebody who was first
 
-    def entering(self, link: Link) -> batches.Item:
-        """What the script that enters a link is told."""
-        return self.key, self.begin + link.name.encode(), self.claim, self.value
+    def entering(self, name: str) -> Item:
+        """What is to be entered under the URL, if it is not empty, when the claim is let go."""
+        texts = (keys.url_group(self.digest), name, self.claim, self.value)
+        return Item(self.bucket, self.digest, texts)
 
 
 class Wanted:
@@ -89,28 +95,37 @@ class Wanted:
 
         Where `FEW` names are answered there may be more.
         """
-        items: list[batches.Item] = []
+        asked: list[Held] = []
+        items: list[Item] = []
         for item, wish in wishes.items():
-            url, (number, code) = wish.fields["url"], drafts[item]
-            key, begin = place(url)
-            claim = keys.wanted(keys.bucket_of(key), digests[item])
-            items.append((key, begin, claim, f"{number} {code}"))
-        answers = batches.each(self._store, TAKE, items, HELD, FEW)
-        found: dict[int, Held] = {}
-        for item, (key, *said), answer in zip(wishes, items, answers, strict=True):
-            begin, claim, value = said
-            draft, held, names = drafts[item], value, list[str]()
-            if answer is not None:
-                held, names = answer[0].decode(), names_in(answer[1])
-                number, _, code = held.partition(" ")
-                draft = Draft(int(number), code)
-            found[item] = Held(draft, key, begin, claim, held, names, held == value)
-        return found
+            bucket, digest = place(wish.fields["url"])
+            draft = drafts[item]
+            claim, value = keys.wanted(bucket, digests[item]), f"{draft.number} {draft.code}"
+            asked.append(Held(draft, bucket, digest, claim, value))
+            items.append(Item(bucket, digest, (keys.url_group(digest), claim, value)))
+        answers = batches.each(self._store, TAKE, items, FEW, HELD)
+        return {
+            item: held if answer is None else _held(held, *answer)
+            for item, held, answer in zip(wishes, asked, answers, strict=True)
+        }
 
     def drop(self, claims: Sequence[Held]) -> None:
         """Let go of those of ours, under which nothing is made."""
-        items = [(held.key, b"", held.claim, held.value) for held in claims if held.is_ours]
-        batches.each(self._store, ENTER, items)
+        pipeline = self._store.pipeline(transaction=False)
+        batches.queue(pipeline, ENTER, [held.entering("") for held in claims if held.is_ours])
+        pipeline.execute()
+
+
+def _held(asked: Held, value: bytes, members: Sequence[bytes]) -> Held:
+    """What was answered to who asked for a claim."""
+    held = value.decode()
+    number, _, code = held.partition(" ")
+    return asked._replace(
+        draft=Draft(int(number), code),
+        value=held,
+        names=names_in(members),
+        is_ours=held == asked.value,
+    )
 
 
 def digest(wish: Wish) -> str:
