@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness import Server
+from tests.harness import NO_TLS, Server
 
 NewServer = Callable[..., Server]
 
@@ -196,7 +196,7 @@ def test_a_larger_body_is_413(server: Server, size: int, chunked: bool) -> None:
     """The answer arrives although the body is not read to its end, and no link is made."""
     before = total(server)
     body = pieces(size) if chunked else b"".join(pieces(size))
-    with httpx.Client(base_url=server.address, timeout=30) as client:
+    with httpx.Client(base_url=server.address, timeout=30, verify=NO_TLS) as client:
         headers = {"Authorization": f"Bearer {server.key}"}
         answer = client.post("/api/v1/links", content=body, headers=headers)
     assert (answer.status_code, answer.json()["type"]) == (413, "/-/errors#too-large")

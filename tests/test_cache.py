@@ -23,7 +23,7 @@ import pytest
 from shortener import connections, keys
 from shortener.embedded import Embedded
 from shortener.links.link import decode, encode
-from tests.harness import Load, Server, Wire, descriptors, eventually, private_redis
+from tests.harness import NO_TLS, Load, Server, Wire, descriptors, eventually, private_redis
 from tests.talk import follow_many
 
 NewServer = Callable[..., Server]
@@ -272,7 +272,9 @@ def test_a_redis_that_is_far_away_is_waited_for(wired: tuple[Server, Wire]) -> N
     wire.delay = 0.075
 
     def followed() -> set[int]:
-        return {httpx.get(f"{server.address}/{code}").status_code for code in codes * 3}
+        return {
+            httpx.get(f"{server.address}/{code}", verify=NO_TLS).status_code for code in codes * 3
+        }
 
     assert eventually(followed, {302}.__eq__) == {302}
     wire.delay = 0.0
@@ -288,7 +290,7 @@ def test_a_new_worker_takes_nobody_before_it_can_look_links_up(
     wire.greeting = 0.5
     for worker in server.workers():
         os.kill(worker, signal.SIGKILL)
-    assert httpx.get(f"{server.address}/{code}", timeout=20).status_code == 302
+    assert httpx.get(f"{server.address}/{code}", timeout=20, verify=NO_TLS).status_code == 302
 
 
 def test_remembered_links_ask_redis_nothing(server: Server) -> None:

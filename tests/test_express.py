@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from shortener import connections, keys
-from tests.harness import Cutting, Server, eventually, private_redis
+from tests.harness import NO_TLS, Cutting, Server, eventually, private_redis
 from tests.talk import Talk, request
 from tests.test_metrics import samples, value
 
@@ -43,7 +43,9 @@ def post(server: Server, key: str = "", **fields: Any) -> httpx.Response:
     """Ask for a link over a connection of its own."""
     headers = {"Authorization": f"Bearer {key or server.key}", "Connection": "close"}
     body = {"url": URL} | fields
-    return httpx.post(f"{server.address}/api/v1/links", json=body, headers=headers, timeout=30)
+    return httpx.post(
+        f"{server.address}/api/v1/links", json=body, headers=headers, timeout=30, verify=NO_TLS
+    )
 
 
 def head(key: str) -> bytes:
@@ -163,7 +165,9 @@ def test_two_keys_in_one_request_are_none(plain: Server) -> None:
     """401, also when one of them is right."""
     right = ("Authorization", f"Bearer {plain.key}")
     for headers in ([("Authorization", "Bearer another"), right], [right, right]):
-        answer = httpx.post(f"{plain.address}/api/v1/links", json={"url": URL}, headers=headers)
+        answer = httpx.post(
+            f"{plain.address}/api/v1/links", json={"url": URL}, headers=headers, verify=NO_TLS
+        )
         assert answer.status_code == 401
 
 

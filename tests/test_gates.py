@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.harness import BROWSER, Server, eventually
+from tests.harness import BROWSER, NO_TLS, Server, eventually
 
 NewServer = Callable[..., Server]
 
@@ -15,7 +15,8 @@ def at_once(times: int, address: str, code: str) -> list[int]:
     """Statuses of so many visitors in the same moment, each on a connection of its own."""
     with ThreadPoolExecutor(times) as threads:
         visits = threads.map(
-            lambda _: httpx.get(f"{address}/{code}", headers=PERSON).status_code, range(times)
+            lambda _: httpx.get(f"{address}/{code}", headers=PERSON, verify=NO_TLS).status_code,
+            range(times),
         )
         return sorted(visits)
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness import Server, eventually
+from tests.harness import NO_TLS, Server, eventually
 from tests.talk import Talk, request
 
 NewServer = Callable[..., Server]
@@ -38,7 +38,9 @@ class Listener:
     def _read(self) -> None:
         with (
             contextlib.suppress(httpx.HTTPError),
-            httpx.stream("GET", self._url, headers=self._headers, timeout=30) as answer,
+            httpx.stream(
+                "GET", self._url, headers=self._headers, timeout=30, verify=NO_TLS
+            ) as answer,
         ):
             self.status, self.headers = answer.status_code, answer.headers
             for line in answer.iter_lines():
@@ -195,7 +197,7 @@ def test_who_vanishes_with_another_request_in_line_is_forgotten(new_server: NewS
     """A stream ends when its client is gone, also when that had asked for more behind it."""
     server = new_server(WORKERS="1").start()
     (worker,) = server.workers()
-    assert httpx.get(f"{server.address}/robots.txt").status_code == 200
+    assert httpx.get(f"{server.address}/robots.txt", verify=NO_TLS).status_code == 200
     threads, _ = counts(worker)
     talk = Talk(server.address)
     talk.say(request("/api/v1/live", f"X-Api-Key: {server.key}") + request("/robots.txt"))

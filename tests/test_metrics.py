@@ -11,7 +11,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from shortener.web.records import LEASE
-from tests.harness import Server, eventually
+from tests.harness import NO_TLS, Server, eventually
 
 NewServer = Callable[..., Server]
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -43,7 +43,9 @@ def test_requests_add_up_over_two_workers(new_server: NewServer) -> None:
     visits = [*(code for _ in range(60)), *(moved for _ in range(20)), limited, *(["none"] * 3)]
 
     def visit(path: str) -> int:
-        return httpx.get(f"{server.address}/{path}", headers={"Connection": "close"}).status_code
+        return httpx.get(
+            f"{server.address}/{path}", headers={"Connection": "close"}, verify=NO_TLS
+        ).status_code
 
     with ThreadPoolExecutor(4) as threads:
         statuses = list(threads.map(visit, visits))

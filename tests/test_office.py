@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.harness import Load, Server, eventually, parent
+from tests.harness import NO_TLS, Load, Server, eventually, parent
 
 NewServer = Callable[..., Server]
 
@@ -66,7 +66,9 @@ class Maker:
 
     def _run(self, place: int) -> None:
         headers = {"Authorization": f"Bearer {self._server.key}"}
-        with httpx.Client(base_url=self._server.address, timeout=30, headers=headers) as client:
+        with httpx.Client(
+            base_url=self._server.address, timeout=30, headers=headers, verify=NO_TLS
+        ) as client:
             number = 0
             while not self._stop.is_set():
                 code, number = f"made-{place}-{number}", number + 1

@@ -18,7 +18,7 @@ import pytest
 from shortener import connections, keys
 from shortener.codes import normalise
 from shortener.counting.pieces import SITE_BUCKET
-from tests.harness import Server, environment, eventually
+from tests.harness import NO_TLS, Server, environment, eventually
 
 NewServer = Callable[..., Server]
 BROWSER = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"
@@ -262,7 +262,9 @@ def test_an_unreadable_record_holds_up_no_other(new_server: NewServer) -> None:
     with ThreadPoolExecutor(8) as threads:
         asked = [good, "broken"] * 20
         found = list(
-            threads.map(lambda code: httpx.get(f"{server.address}/{code}").status_code, asked)
+            threads.map(
+                lambda code: httpx.get(f"{server.address}/{code}", verify=NO_TLS).status_code, asked
+            )
         )
     assert found == [302, 500] * 20
 

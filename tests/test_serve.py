@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.harness import Server, descendants, eventually, run
+from tests.harness import NO_TLS, Server, descendants, eventually, run
 
 NewServer = Callable[..., Server]
 
@@ -237,7 +237,7 @@ def test_nobody_is_let_in_while_the_last_clicks_are_counted(new_server: NewServe
     server._process.send_signal(signal.SIGTERM)  # type: ignore[union-attr]
     assert eventually(lambda: server.pids("gunicorn"), lambda left: not left) == []
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{server.address}/-/health")
+        httpx.get(f"{server.address}/-/health", verify=NO_TLS)
     os.kill(aggregator, signal.SIGCONT)
     assert server.stop() == 0
 
