@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -251,3 +253,21 @@ def test_every_module_of_the_web_is_in_its_map() -> None:
     there |= {f"{path.parent.name}/" for path in room_of_web.glob("*/__init__.py")}
     named = set(re.findall(r"(?:^| {2})([a-z]+/?) +\S", drawn, re.MULTILINE))
     assert named == there
+
+
+def test_an_office_reads_no_more_of_other_packages(tmp_path: Path) -> None:
+    """What Flask's part needs is read before processes are forked, which share it then, and nothing
+    that it does not need: the client of Valkey would take 5 MB in each office."""
+    program = """
+import sys
+from shortener import aggregate, office, server, supervisor
+from shortener.app import create_app
+from shortener.config import Settings
+before = set(sys.modules)
+create_app(Settings.load({"SHORTENER_DATA_DIR": sys.argv[1], "SHORTENER_REDIS_URL": "redis://127.0.0.1:1"}))
+print(*sorted(name for name in set(sys.modules) - before
+              if name.partition(".")[0] not in sys.stdlib_module_names))
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
