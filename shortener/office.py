@@ -8,7 +8,7 @@ It is forked with the worker; one that has to be replaced later, when the worker
 is `python -m shortener.office FD FD`.
 
 Threads beside the event loop would share its interpreter: redirects had a p99 of 55 ms while eight
-clients read lists and statistics.  What we give up is memory: 23 MB of its own (PSS) when idle.
+clients read lists and statistics.  What we give up is memory: 19 MB of its own (PSS) when idle.
 """
 
 import signal
