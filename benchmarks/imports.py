@@ -1,7 +1,9 @@
 """What an import takes: time, the memory of the command, and whose processor time it is.
 
-`shortener import` brings a CSV file into `shortener serve` as it comes; then the same file again,
-which must make nothing.  The books: as many links as lines, and no more after the second time.
+`shortener import` brings a CSV file into `shortener serve` as it comes: links that have codes, as
+from another shortener; then, into a new one, URLs alone, for each of which an equal link is looked
+for; then that file again, which must make nothing.  The books: as many links as lines, and no more
+after the last.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from benchmarks.report import say
 from shortener import children
 
 LINKS = 1_000_000
+COLUMNS = ("with codes", "URLs alone", "again")
 
 
 class Import(NamedTuple):
@@ -43,25 +46,39 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Always 0; raises `Wrong` when links are missing, or there twice."""
     links = arguments.links
+    created, existing = {"created": links, "existing": 0}, {"created": 0, "existing": links}
     with report.scratch() as scratch, Ours(Path(scratch)) as ours:
-        file = Path(scratch) / "links.csv"
-        with file.open("w") as written:
-            written.write("url\n")
-            written.writelines(f"{destination(number)}\n" for number in range(links))
-        say(f"{file.stat().st_size:,} bytes of CSV")
-        first = bring_in(ours, file, links, {"created": links, "existing": 0})
-        again = bring_in(ours, file, links, {"created": 0, "existing": links})
+        coded = bring_in(ours, write(Path(scratch), links, with_codes=True), links, created)
+    with report.scratch() as scratch, Ours(Path(scratch)) as ours:
+        file = write(Path(scratch), links, with_codes=False)
+        runs = [coded, *(bring_in(ours, file, links, each) for each in (created, existing))]
     rows = [
-        ["seconds", f"{first.seconds:,.1f}", f"{again.seconds:,.1f}"],
-        ["links a second", f"{links / first.seconds:,.0f}", f"{links / again.seconds:,.0f}"],
-        ["MB of the command", *(f"{one.memory / 1e6:,.0f}" for one in (first, again))],
+        ["seconds", *(f"{one.seconds:,.1f}" for one in runs)],
+        ["links a second", *(f"{links / one.seconds:,.0f}" for one in runs)],
+        ["MB of the command", *(f"{one.memory / 1e6:,.0f}" for one in runs)],
     ]
-    for program, spent in first.processor.items():
+    for program in coded.processor:
         name = f"processor time of a link, us: {program}"
-        rows.append([name, f"{spent:,.0f}", f"{again.processor[program]:,.0f}"])
-    report.table([f"import of {links:,} URLs of {LENGTH} bytes", "new", "again"], rows)
-    report.keep(arguments.json, {"new": first._asdict(), "again": again._asdict()})
+        rows.append([name, *(f"{one.processor[program]:,.0f}" for one in runs)])
+    title = f"import of {links:,} links to URLs of {LENGTH} bytes"
+    report.table([title, *COLUMNS], rows)
+    report.keep(
+        arguments.json,
+        {name: one._asdict() for name, one in zip(COLUMNS, runs, strict=True)},
+    )
     return 0
+
+
+def write(folder: Path, links: int, with_codes: bool) -> Path:
+    """A CSV file of so many links."""
+    file = folder / "links.csv"
+    with file.open("w") as written:
+        written.write("code,url\n" if with_codes else "url\n")
+        for number in range(links):
+            code = f"import{number}," if with_codes else ""
+            written.write(f"{code}{destination(number)}\n")
+    say(f"{file.stat().st_size:,} bytes of CSV")
+    return file
 
 
 def bring_in(ours: Ours, file: Path, links: int, expected: dict[str, int]) -> Import:

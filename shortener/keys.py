@@ -65,11 +65,6 @@ def bucket(name: str) -> str:
     return BUCKETS[zlib.crc32(name.encode()) % len(BUCKETS)]
 
 
-def bucket_of(key: str) -> str:
-    """The bucket that a key lies in."""
-    return key[key.index("{") + 1 : key.index("}")]
-
-
 def name(domain: str | None, code: str) -> str:
     """The name of a link; the default domain is None, so that it may be given another host."""
     return code if domain is None else f"{domain}/{code}"

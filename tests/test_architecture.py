@@ -267,6 +267,7 @@ before = set(sys.modules)
 create_app(Settings.load({"SHORTENER_DATA_DIR": sys.argv[1], "SHORTENER_REDIS_URL": "redis://127.0.0.1:1"}))
 print(*sorted(name for name in set(sys.modules) - before
               if name.partition(".")[0] not in sys.stdlib_module_names))
+assert "valkey" not in sys.modules
 """
     command = [sys.executable, "-c", program, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

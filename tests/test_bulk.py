@@ -1,11 +1,15 @@
 """`POST /api/v1/links/bulk`: up to a thousand links in one request, each for itself."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
+from shortener import connections, keys
 from tests.harness import Server
+
+NewServer = Callable[..., Server]
 
 
 def bulk(server: Server, *links: Any, **more: Any) -> httpx.Response:
@@ -66,6 +70,23 @@ def test_an_alias_is_given_once(server: Server) -> None:
     for found in (listed, tagged):
         assert found["total"] == 99
         assert [link["url"] for link in found["links"]] == made[::-1]
+
+
+def test_what_is_broken_takes_nothing_from_others(new_server: NewServer) -> None:
+    """Under one of many aliases lies something that is no link: the request fails, also when it is
+    repeated, and what was made of it is whole, with all its tags."""
+    server = new_server(WORKERS="1").start()
+    store = connections.sync(f"unix://{server.data_dir}/redis/socket")
+    aliases = [f"whole-{n}" for n in range(100)]
+    store.hset(keys.link(aliases[50]), "no", "link")
+    items = [{"url": "https://example.com/", "code": alias, "tags": ["whole"]} for alias in aliases]
+    assert [bulk(server, *items).status_code for _ in range(2)] == [500, 500]
+    store.delete(keys.link(aliases[50]))
+    assert bulk(server, *items).status_code == 200
+    whole = {"tag": "whole", "links": 100, "clicks": 0}
+    assert whole in server.api("GET", "/tags").json()["tags"]
+    listed = server.api("GET", "/links", params={"tag": "whole", "limit": 200}).json()
+    assert {link["code"] for link in listed["links"]} == set(aliases)
 
 
 def test_a_thousand_links_at_once(server: Server) -> None:

@@ -13,7 +13,7 @@ def decode():
     together.wait()
     {call}
 
-for _ in range(20):
+for _ in range(50):
     child = os.fork()
     if child == 0:
         sys.setswitchinterval(1e-6)
@@ -44,7 +44,7 @@ TRIES = {  # what is imported and done
 
 @pytest.mark.parametrize(("imports", "call"), TRIES.values(), ids=TRIES)
 def test_the_first_may_come_at_once(imports: str, call: str) -> None:
-    """Four threads in a new process, which would crash; twenty times, as it is a matter of luck."""
+    """Four threads in a new process, which would crash; fifty times, as it is a matter of luck."""
     command = [sys.executable, "-c", AT_ONCE.format(imports=imports, call=call)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -23,19 +23,21 @@ from shortener.links.wanted import Held
 # ARGV[1] MessagePack: for each link record's key, name, place, record; and where there are tags,
 #   uses or statistics that follow: [tag's index, tag, ...], key of its uses, uses, note
 # Answers for each the record that has the name already, or nothing when this one took it.
+# What goes wrong with one is told when all others are done.
 CREATE = """
-local links, answers, entries = cmsgpack.unpack(ARGV[1]), {}, {}
+local links, answers, entries, wrong = cmsgpack.unpack(ARGV[1]), {}, {}, nil
 local records, are_twice = {}, false
 for i, link in ipairs(links) do
   local key, record = link[1], link[4]
   are_twice = are_twice or records[key]
   records[2 * i - 1], records[2 * i], records[key] = key, record, true
 end
-local are_free = not are_twice and redis.call('MSETNX', unpack(records)) == 1
-local function enter()
-  if #entries > 0 then redis.call('ZADD', KEYS[1], unpack(entries)) end
-  entries = {}
+local function try(...)
+  local answer = redis.pcall(...)
+  if type(answer) == 'table' and answer.err then wrong = answer end
+  return answer
 end
+local are_free = not are_twice and redis.call('MSETNX', unpack(records)) == 1
 for i, link in ipairs(links) do
   local key, name, place, record = unpack(link)
   answers[i] = false
@@ -43,23 +45,22 @@ for i, link in ipairs(links) do
     entries[#entries + 1] = place
     entries[#entries + 1] = name
   else
-    enter()
-    answers[i] = redis.call('GET', key)
+    answers[i] = try('GET', key)
   end
 end
-enter()
+if #entries > 0 then try('ZADD', KEYS[1], unpack(entries)) end
 for i, link in ipairs(links) do
   local _, name, place, _, indices, used, uses, note = unpack(link)
   if indices and not answers[i] then
     for j = 1, #indices, 2 do
-      redis.call('ZADD', indices[j], place, name)
-      redis.call('HINCRBY', KEYS[2], indices[j + 1], 1)
+      try('ZADD', indices[j], place, name)
+      try('HINCRBY', KEYS[2], indices[j + 1], 1)
     end
     if uses > 0 then redis.call('SET', used, uses) end
-    if note ~= '' then redis.call('HSET', KEYS[3], note, 0) end
+    if note ~= '' then try('HSET', KEYS[3], note, 0) end
   end
 end
-return answers
+return wrong or answers
 """
 
 SHA1 = hashlib.sha1(CREATE.encode(), usedforsecurity=False).hexdigest()
