@@ -40,7 +40,9 @@ return answers
 """
 
 FEW = 10  # links to one URL that are asked for together with those to others
-DIGEST = 8  # bytes of a URL's BLAKE2b; another URL with the same ones is told by its record
+# bytes of a URL's BLAKE2b, which the scripts cut by; another URL with the same ones is told by its
+# record
+DIGEST = 8
 
 
 class UrlIndex:
