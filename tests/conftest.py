@@ -12,6 +12,13 @@ from tests.harness import Server
 settings.register_profile("house", deadline=None)  # how long an example takes is no behaviour
 settings.load_profile("house")
 
+WAIT_LONG = ("test_find_existing", "test_counting", "test_slow_clients", "test_live", "test_cache")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that mostly wait come first: the last ones shall not keep one processor waiting."""
+    items.sort(key=lambda item: item.path.stem not in WAIT_LONG)
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

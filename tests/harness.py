@@ -224,12 +224,13 @@ class Server:
 
 def descendants(pid: int) -> list[int]:
     """Children of a process, and theirs."""
-    children = [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _is(entry, pid)]
-    return [found for child in children for found in (child, *descendants(child))]
-
-
-def _is(entry: Path, wanted: int) -> bool:
-    return parent(int(entry.name)) == wanted
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        children.setdefault(parent(int(entry.name)), []).append(int(entry.name))
+    found = list(children.get(pid, ()))
+    for each in found:  # which grows
+        found += children.get(each, ())
+    return found
 
 
 def parent(pid: int) -> int:

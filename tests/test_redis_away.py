@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 import httpx
 import pytest
 
-from tests.harness import Load, Server, eventually
+from tests.harness import NO_TLS, Load, Server, eventually
 
 NewServer = Callable[..., Server]
 
@@ -81,10 +81,10 @@ def test_calls_that_wait_for_redis_hold_up_no_visitor(new_server: NewServer) -> 
     os.kill(redis, signal.SIGSTOP)
     try:
         assert server.follow("nothere").status_code == 503
-        headers = {"Authorization": "Bearer made up"}
+        asked = {"headers": {"Authorization": "Bearer made up"}, "timeout": 60, "verify": NO_TLS}
         url = f"{server.address}/api/v1/links"
         with ThreadPoolExecutor(40) as threads:
-            calls = [threads.submit(httpx.get, url, headers=headers, timeout=60) for _ in range(40)]
+            calls = [threads.submit(httpx.get, url, **asked) for _ in range(40)]
             wait(calls, return_when=FIRST_COMPLETED)  # by now all threads are taken
             waiting = [call for call in calls if not call.done()]
             assert server.follow(code).status_code == 503
