@@ -94,9 +94,11 @@ def main() -> None:
     """Bear children until nobody can ask for more, and tell of their ends."""
     home = socket.socket(fileno=int(sys.argv[1]))
     from shortener import aggregate, children, cli, server, supervisor  # noqa: F401 - to be shared
+    from shortener.statistics import agents
 
     for name in cli.COMMANDS:
         cli.main.get_command(None, name)  # type: ignore[arg-type]
+    agents.extractors()  # half a second of each aggregator
     children.freeze()
     woken, waker = socket.socketpair()
     waker.setblocking(False)

@@ -7,7 +7,7 @@ and agent by a few lines here: the library's tables of models are much larger th
 """
 
 import re
-from functools import cached_property
+from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -86,7 +86,7 @@ class Agents:
         return found
 
     def _read(self, text: str) -> Agent:
-        browsers, systems, crawlers = self._extractors
+        browsers, systems, crawlers = extractors()
         if BARE.fullmatch(text) or crawlers.extract(text) is not None:
             return Agent("", "", "other", True)
         browser, system = browsers.extract(text), systems.extract(text)
@@ -95,22 +95,26 @@ class Agents:
         app = app_of(text)
         return Agent(f"{app} app" if app else name, os, _device(text, os), False)
 
-    @cached_property
-    def _extractors(self) -> tuple[Any, Any, Any]:
-        """Of browsers, systems and crawlers; the last finds no names, it finds any pattern."""
-        from crawleruseragents import CRAWLER_USER_AGENTS_DATA
-        from ua_parser.loaders import load_lazy_builtins
-        from ua_parser_rs import OSExtractor, UserAgentExtractor
 
-        browsers, systems, _ = load_lazy_builtins()
-        return (
-            UserAgentExtractor(map(_FIELDS, browsers)),
-            OSExtractor(map(_FIELDS, systems)),
-            UserAgentExtractor(
-                (NARROWED.get(entry["pattern"], entry["pattern"]), "bot", None, None, None, None)
-                for entry in CRAWLER_USER_AGENTS_DATA
-            ),
-        )
+@cache
+def extractors() -> tuple[Any, Any, Any]:
+    """Of browsers, systems and crawlers; the last finds no names, it finds any pattern.
+
+    Made at the first call, for all who ask in this process.
+    """
+    from crawleruseragents import CRAWLER_USER_AGENTS_DATA
+    from ua_parser.loaders import load_lazy_builtins
+    from ua_parser_rs import OSExtractor, UserAgentExtractor
+
+    browsers, systems, _ = load_lazy_builtins()
+    return (
+        UserAgentExtractor(map(_FIELDS, browsers)),
+        OSExtractor(map(_FIELDS, systems)),
+        UserAgentExtractor(
+            (NARROWED.get(entry["pattern"], entry["pattern"]), "bot", None, None, None, None)
+            for entry in CRAWLER_USER_AGENTS_DATA
+        ),
+    )
 
 
 def app_of(text: str) -> str:
