@@ -18,7 +18,7 @@ serve: .venv/runtime ## set everything up and run the service
 test test-browser: export PYTHONDONTWRITEBYTECODE :=
 
 test: check ## set everything up and run all checks and tests
-	@$(BIN)/python -m pytest -m "not alone" -n $${TEST_PROCESSES:-4} --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not alone" -n $${TEST_PROCESSES:-6} --dist loadfile --no-loadscope-reorder
 	@$(BIN)/python -m pytest -m alone
 
 check: .venv/development ## formatting, lint, types
