@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from shortener import connections, keys
-from tests.harness import NO_TLS, Cutting, Server, eventually, private_redis
+from tests.harness import NO_TLS, Cutting, Server, eventually, opened, private_redis
 from tests.talk import Talk, request
 from tests.test_metrics import samples, value
 
@@ -55,13 +55,29 @@ def head(key: str) -> bytes:
 
 
 def known(server: Server, key: str = "") -> None:
-    """Make a link over each of eight connections, which workers share: all hear of the key."""
+    """Make links over more and more connections, which workers share: all hear of the key."""
+    count = int(server.settings["WORKERS"])
     with contextlib.ExitStack() as stack:
-        for talk in [stack.enter_context(Talk(server.address)) for _ in range(8)]:
+        talks: list[Talk] = []
+
+        def who_heard() -> set[int]:
+            talk = stack.enter_context(Talk(server.address))
             talk.say(head(key or server.key) + BODY)
             answer = talk.answer()
             assert answer is not None
             assert answer.status == 201
+            talks.append(talk)
+            return holders(server.workers(), talks)
+
+        assert len(eventually(who_heard, lambda heard: len(heard) == count)) == count
+
+
+def holders(pids: Sequence[int], talks: Sequence[Talk]) -> set[int]:
+    """Those of the processes that have the other end of some of these connections."""
+    ports = {f"{talk.socket.getsockname()[1]:04X}" for talk in talks}
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[2].rpartition(":")[2] in ports}
+    return {pid for pid in pids if sockets & {str(file) for file in opened(pid)}}
 
 
 def store_of(server: Server) -> Any:
