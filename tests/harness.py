@@ -253,13 +253,6 @@ def descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-def opened(pid: int) -> Iterator[Path]:
-    """What a process has open: paths of files, `socket:[inode]`."""
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # it is closed by now
-            yield entry.readlink()
-
-
 def private_redis(directory: Path) -> Embedded:
     """A Redis of the test's own, started; it is the one the product embeds."""
     directory.mkdir(parents=True)

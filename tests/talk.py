@@ -1,12 +1,14 @@
-"""Requests as bytes, and what is answered on a connection."""
+"""Requests as bytes, what is answered on a connection, and who has its other end."""
 
 import contextlib
 import socket
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 AT_ONCE = 32  # requests that are sent before their answers are read
+ESTABLISHED = "01"  # in /proc/net/tcp
 
 
 class Answer(NamedTuple):
@@ -94,4 +96,24 @@ def follow_many(address: str, codes: Sequence[str], *headers: str) -> list[int]:
             talk.say(b"".join(request(f"/{code}", *headers) for code in some))
             answers = [talk.answer() for _ in some]
             found += [0 if answer is None else answer.status for answer in answers]
+    return found
+
+
+def established(address: str) -> dict[str, int]:
+    """The server's sockets of connections to `address`, and their ports at the client."""
+    here = f":{int(address.rpartition(':')[2]):04X}"
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {
+        row[9]: int(row[2].rpartition(":")[2], 16)
+        for row in rows
+        if row[1].endswith(here) and row[3] == ESTABLISHED
+    }
+
+
+def sockets(pid: int) -> set[str]:
+    """The sockets that a process has."""
+    found = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(str(file.readlink()).removeprefix("socket:[").removesuffix("]"))
     return found

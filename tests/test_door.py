@@ -4,19 +4,17 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from tests.harness import Server, eventually
-from tests.talk import Talk, request
+from tests.talk import Talk, established, request, sockets
 
 NewServer = Callable[..., Server]
 BURST = 40  # connections
 NEWCOMERS = 30
 MOST = 24  # of them; by chance it would be half, and so many in one try of a thousand
-ESTABLISHED = "01"  # in /proc/net/tcp
 
 
 @pytest.fixture
@@ -40,8 +38,8 @@ def burst(server: Server, stack: ExitStack, number: int = BURST) -> None:
 
 def shares(server: Server) -> dict[int, int]:
     """How many connections each worker has."""
-    here = connections(int(server.address.rpartition(":")[2]))
-    return {worker: len(sockets(worker) & here) for worker in server.workers()}
+    here = established(server.address)
+    return {worker: len(sockets(worker) & here.keys()) for worker in server.workers()}
 
 
 def most_of_those_who_come(server: Server, worker: int) -> int:
@@ -68,21 +66,6 @@ def frozen(worker: int) -> Iterator[None]:
         yield
     finally:
         os.kill(worker, signal.SIGCONT)
-
-
-def connections(port: int) -> set[str]:
-    """The sockets of connections to a port of this machine."""
-    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return {row[9] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == ESTABLISHED}
-
-
-def sockets(pid: int) -> set[str]:
-    """The sockets that a process has."""
-    found = set()
-    for file in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            found.add(str(file.readlink()).removeprefix("socket:[").removesuffix("]"))
-    return found
 
 
 def shared_well(server: Server) -> bool:

@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from shortener import connections, keys
-from tests.harness import NO_TLS, Cutting, Server, eventually, opened, private_redis
-from tests.talk import Talk, request
+from tests.harness import NO_TLS, Cutting, Server, eventually, private_redis
+from tests.talk import Talk, established, request, sockets
 from tests.test_metrics import samples, value
 
 NewServer = Callable[..., Server]
@@ -67,17 +67,16 @@ def known(server: Server, key: str = "") -> None:
             assert answer is not None
             assert answer.status == 201
             talks.append(talk)
-            return holders(server.workers(), talks)
+            return who_has(talks, server)
 
         assert len(eventually(who_heard, lambda heard: len(heard) == count)) == count
 
 
-def holders(pids: Sequence[int], talks: Sequence[Talk]) -> set[int]:
-    """Those of the processes that have the other end of some of these connections."""
-    ports = {f"{talk.socket.getsockname()[1]:04X}" for talk in talks}
-    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    sockets = {f"socket:[{row[9]}]" for row in rows if row[2].rpartition(":")[2] in ports}
-    return {pid for pid in pids if sockets & {str(file) for file in opened(pid)}}
+def who_has(talks: Sequence[Talk], server: Server) -> set[int]:
+    """The workers that have the other end of some of these connections."""
+    ours = {talk.socket.getsockname()[1] for talk in talks}
+    ends = {end for end, port in established(server.address).items() if port in ours}
+    return {worker for worker in server.workers() if sockets(worker) & ends}
 
 
 def store_of(server: Server) -> Any:
