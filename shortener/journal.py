@@ -18,6 +18,7 @@ import secrets
 import struct
 import threading
 import time
+import weakref
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -105,10 +106,11 @@ class Journal:
         self._directory, self._host, self._sync, self._limit = directory, host, sync, limit
         self._segment_bytes = min(SEGMENT_BYTES, limit // 16)
         self._lock = threading.Lock()
-        self._pid = os.getpid()
         self._dropped = 0
         self._retry_at = 0.0
         self._forget_files()
+        leave = weakref.WeakMethod(self._leave)
+        os.register_at_fork(after_in_child=lambda: (method := leave()) and method())
 
     @property
     def dropped(self) -> int:
@@ -120,7 +122,7 @@ class Journal:
         data = frame(clicks)
         with self._lock:
             try:
-                if self._segment < 0 or self._pid != os.getpid():
+                if self._segment < 0:
                     self._open()
                 self._write(data)
                 self._counters.add(gauges.CLICKS_WRITTEN, len(clicks))
@@ -131,12 +133,17 @@ class Journal:
     def close(self) -> None:
         """Force what was written to the disk and let go of the lock."""
         self._stop.set()
-        if self._keeper is not None and self._pid == os.getpid():
+        if self._keeper is not None:
             self._keeper.join()
         with self._lock:
-            if self._pid == os.getpid():
-                _sync_and_close([*self._finished, self._segment, self._owner])
+            _sync_and_close([*self._finished, self._segment, self._owner])
             self._forget_files()
+
+    def _leave(self) -> None:
+        """In a child after a fork: the files are its parent's, and so is who holds the lock."""
+        self._lock = threading.Lock()
+        self._dropped = 0
+        self._forget_files()
 
     def _forget_files(self) -> None:
         """As before the first append."""
@@ -150,9 +157,6 @@ class Journal:
 
     def _open(self) -> None:
         """Begin a segment, in a new journal at first use and at the first use after a fork."""
-        if self._pid != os.getpid():
-            self._pid, self._dropped = os.getpid(), 0
-            self._forget_files()
         if time.monotonic() < self._retry_at:
             raise OSError("waiting before the next try")
         if self._owner < 0:

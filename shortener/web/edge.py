@@ -179,8 +179,9 @@ class Edge:
             }
         )
         await send(_EMPTY)
-        request, redirected = self.request(scope), (redirect.status, began)
-        self.meter.redirected([redirected], [] if request is None else [(*redirected, request)])
+        request, status = self.request(scope), redirect.status
+        logged = [] if request is None else [(status, began, request)]
+        self.meter.redirected([(status, began, 1)], logged)
 
     async def _tell_alive(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """This process lives; whether its office does is another question (`/-/ready`)."""

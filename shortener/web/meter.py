@@ -6,7 +6,7 @@ code or a path, which strangers choose.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -38,8 +38,8 @@ class Request(NamedTuple):
     peer: str
 
 
-Redirected = tuple[int, int]  # its status, and when it was begun (`perf_counter_ns`)
-Logged = tuple[int, int, Request]  # the same with what the log wants of it
+Redirected = tuple[int, int, int]  # status, beginning (`perf_counter_ns`), and how many
+Logged = tuple[int, int, Request]  # status and beginning of one, and what the log wants of it
 
 
 class Meter:
@@ -54,13 +54,11 @@ class Meter:
         return self._log is not None
 
     def redirected(
-        self, redirects: Sequence[Redirected], logged: Iterable[Logged] = (), hits: int = 0
+        self, redirects: Iterable[Redirected], logged: Iterable[Logged] = (), hits: int = 0
     ) -> None:
         """The event loop has answered redirects, together; `hits` of them took no look-up."""
-        now, alike = time.perf_counter_ns(), dict[Redirected, int]()
-        for redirected in redirects:
-            alike[redirected] = alike.get(redirected, 0) + 1
-        for (status, began), count in alike.items():
+        now = time.perf_counter_ns()
+        for status, began, count in redirects:
             self.counters.add(_REDIRECTS[status], count)
             self.counters.observe(REDIRECT_LATENCY, (now - began) // 1000, count)
         for status, began, request in logged:

@@ -47,11 +47,7 @@ class Patience:
         self.connections: set[Connection] = set()
         self.now = time.monotonic()
         self.leaving_since: float | None = None
-
-    @property
-    def leaving(self) -> bool:
-        """Whether the worker ends."""
-        return self.leaving_since is not None
+        self.leaving = False  # whether the worker ends
 
     async def watch(self) -> None:
         """Look, until cancelled."""
@@ -62,6 +58,7 @@ class Patience:
     def leave(self) -> None:
         """The worker ends."""
         if self.leaving_since is None:
+            self.leaving = True
             self.leaving_since = self.now = time.monotonic()
             asyncio.get_running_loop().call_later(LINGER, self.look)
 

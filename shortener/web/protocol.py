@@ -29,7 +29,7 @@ from shortener.web.memory import Remembered
 from shortener.web.meter import Request
 from shortener.web.records import Found
 from shortener.web.sought import Sought, let_go
-from shortener.web.turn import rest
+from shortener.web.turn import Later, rest
 from shortener.web.visitor import Headers, Said, address, click
 
 _READ = (b"GET", b"HEAD")
@@ -40,22 +40,36 @@ PASSED = 8  # reads of a connection behind a strange head, in which no head is l
 class RedirectProtocol(Connection):
     """One connection; what is an answer at once, `is_ending` says whether it is the last."""
 
-    is_ending = False
-    _sought: Sought | None = None  # nothing behind it may be begun
-    _kept_back: tuple[RequestResponseCycle, Any] | None = None  # the next request, and who answers
-    _reason: tuple[Found, Gated | Problem] | None = None  # why a request is handed on
-    _passing: float = math.inf  # reads in which no familiar head is looked for
-    _strange: bytes | None = None  # what has come behind the target of a `GET` that is being read
-    _address: str | None = None  # of who is connected, when that is the visitor
+    __slots__ = (
+        "_address",
+        "_kept_back",
+        "_passing",
+        "_reason",
+        "_sought",
+        "_strange",
+        "is_ending",
+    )
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.is_ending = False
+        self._sought: Sought | None = None  # nothing behind it may be begun
+        self._kept_back: tuple[RequestResponseCycle, Any] | None = None  # next, and who answers
+        self._reason: tuple[Found, Gated | Problem] | None = None  # why a request is handed on
+        self._passing: float = math.inf  # reads in which no familiar head is looked for
+        self._strange: bytes | None = None  # behind the target of a `GET` that is being read
+        self._address = ""  # of who is connected, when that is the visitor
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._passing = 0 if self._edge.learns else math.inf
+        if not self._edge.trusted_proxies:
+            self._address = address({}, self._peer, 0)
 
     def data_received(self, data: bytes) -> None:
         if self._passing:
             self._passing -= 1
-        elif not self._in_message and data[:5] == b"GET /" and self._is_free:
+        elif data[:5] == b"GET /" and self._is_free():
             end = data.find(b" ", 5)
             behind = data[end:]
             head = self._edge.familiar.get(behind)
@@ -67,31 +81,30 @@ class RedirectProtocol(Connection):
         super().data_received(data)
         self._strange = None
 
-    @property
     def _is_free(self) -> bool:
-        """Whether a request that comes now may be answered now."""
-        if self._is_unsent or self._is_deaf or self.flow.write_paused:
+        """Whether a request that comes now is at its beginning, and may be answered now."""
+        if self._in_message or self._is_unsent or self._is_deaf or self.flow.write_paused:
             return False
         return self.cycle is None or self.cycle.response_complete
 
     def _answer_familiar(self, code: bytes, head: Head) -> bool:
         """As `_answer_at_once`, for a `GET` that the parser, which is between two requests, never
         sees.  What is not of ASCII it shall refuse."""
-        if not code.isascii():
-            return False
-        text = code.decode("ascii")
+        text = code.decode("latin-1")
         found: Any = self._edge.records.known(text)  # there is one domain
         if found is None or found.answer is None:
-            found = self._find_otherwise(text, b"/" + code, head.headers)
-        if isinstance(found, Remembered):
-            self._answer_known(found, self._click(found, head.headers, head.said, b""))
-        elif found is not None:
-            listed, headers, said = head
-            began, path = perf_counter_ns(), b"/" + code
-            self._look_up(found, Sought(b"GET", "1.1", True, path, listed, headers, said, began))
-        else:
-            return False
+            path = b"/" + code
+            found = self._find_otherwise(text, path, head.headers) if code.isascii() else None
+            if found is None:
+                return False
+            if isinstance(found, str):
+                began = perf_counter_ns()
+                self._look_up(found, Sought(b"GET", "1.1", True, path, *head, began))
+                self._is_new = False
+                return True
         self._is_new = False
+        visit = click(found.counted, time_ns() // 1_000_000, head.said, b"", self._address)
+        self._answer_known(found, visit, True, None)
         return True
 
     def _answer_at_once(self, headers: Headers, stays: bool) -> bool:
@@ -138,15 +151,14 @@ class RedirectProtocol(Connection):
         self,
         found: Remembered,
         visit: Click | None,
-        stays: bool = True,
-        request: Request | None = None,
+        stays: bool,
+        request: Request | None,
     ) -> None:
         """Answer at the end of this turn a request whose link leads everyone to the same place."""
         self._is_unsent = True
         self.is_ending = self._is_deaf = self._patience.leaving or not stays
-        turn, date = self._edge.turn, self.server_state.default_headers
-        turn.add(self, found.link.status, found.answer or b"", visit, date, request=request)
-        turn.hits += 1
+        status, date = found.link.status, self.server_state.default_headers
+        self._edge.turn.add(self, status, found.answer or b"", visit, date, request)
 
     def _look_up(self, name: str, sought: Sought) -> None:
         self._sought = sought
@@ -178,15 +190,12 @@ class RedirectProtocol(Connection):
         self.is_ending = self._is_last(sought)
         request = self._request(sought.method, path, headers)
         date, began = self.server_state.default_headers, sought.began
-        self._edge.turn.add(self, status, answer, visit, date, began, request)
+        self._edge.turn.add(self, status, answer, visit, date, request, began)
 
     def _click(self, known: Remembered, headers: Headers, said: Said, query: bytes) -> Click:
         """The click of a visitor who is sent where everyone is."""
-        who = self._address
-        if who is None:
-            who = address(headers, self._peer, self._edge.trusted_proxies)
-            if not self._edge.trusted_proxies:
-                self._address = who
+        proxies = self._edge.trusted_proxies
+        who = address(headers, self._peer, proxies) if proxies else self._address
         return click(known.counted, time_ns() // 1_000_000, said, query, who)
 
     def _request(self, method: bytes, path: bytes, headers: Headers) -> Request | None:
@@ -203,7 +212,6 @@ class RedirectProtocol(Connection):
         """The end of the turn for an answer that was given without a task."""
         self._is_unsent = False
         self._since = self._patience.now
-        self.server_state.total_requests += 1
         if not self.transport.is_closing():
             self.transport.write(answer)
             if self.is_ending or (self._is_deaf and not self._is_busy and self._refusal is None):
@@ -276,25 +284,5 @@ class RedirectProtocol(Connection):
             super()._start_asgi_task(cycle, app)
             return
         location, request = rest(redirect.location), self._edge.request(scope)
-        date, turned = self.server_state.default_headers, _Turned(cycle)
-        self._edge.turn.add(turned, redirect.status, location, visit, date, began, request)
-
-
-class _Turned:
-    """The answer to a request whose turn has come, sent past the application."""
-
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
-
-    @property
-    def is_ending(self) -> bool:
-        return not self._cycle.keep_alive
-
-    def send(self, answer: bytes) -> None:
-        cycle = self._cycle
-        cycle.response_started = cycle.response_complete = True
-        if not (cycle.disconnected or cycle.transport.is_closing()):
-            cycle.transport.write(answer)
-            if not cycle.keep_alive:
-                cycle.transport.close()
-        cycle.on_response()
+        date, turned = self.server_state.default_headers, Later(cycle)
+        self._edge.turn.add(turned, redirect.status, location, visit, date, request, began)
