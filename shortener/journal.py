@@ -57,13 +57,30 @@ class Click(msgspec.Struct, array_like=True, frozen=True, gc=False):
     used: bool = False  # has taken one of the link's max_clicks
 
 
-_encode = msgspec.msgpack.Encoder().encode
+encode = msgspec.msgpack.Encoder().encode
+_ARRAYS = [encode([None] * length)[:-length] for length in range(1, MAX_CLICKS + 1)]  # their heads
+_BEGINNING = struct.Struct(">BBQ")  # of a click: an array of 12, and the time in nine bytes
 
 
-def frame(clicks: Sequence[Click]) -> bytes:
-    """The bytes of one record, or of as many as are needed."""
+def beginning(at: int) -> bytes:
+    """The bytes of a click up to its time (milliseconds since 1970)."""
+    return _BEGINNING.pack(0x9C, 0xCF, at)
+
+
+def behind_time(click: Click) -> bytes:
+    """The bytes of a click without its `beginning`."""
+    return encode(click)[1 + len(encode(click.at)) :]
+
+
+def part(*fields: object) -> bytes:
+    """The bytes of fields that follow each other in a click."""
+    return b"".join(map(encode, fields))
+
+
+def frame(clicks: Sequence[bytes]) -> bytes:
+    """The bytes of one record, or of as many as are needed, of encoded clicks."""
     if len(clicks) <= MAX_CLICKS:
-        body = _encode(clicks)
+        body = _ARRAYS[len(clicks) - 1] + b"".join(clicks)
         if len(body) <= MAX_BODY or len(clicks) == 1:
             return FRAME.pack(len(body), zlib.crc32(body)) + body
     middle = len(clicks) // 2
@@ -106,8 +123,7 @@ class Journal:
         self._directory, self._host, self._sync, self._limit = directory, host, sync, limit
         self._segment_bytes = min(SEGMENT_BYTES, limit // 16)
         self._lock = threading.Lock()
-        self._dropped = 0
-        self._retry_at = 0.0
+        self._dropped, self._retry_at = 0, 0.0
         self._forget_files()
         leave = weakref.WeakMethod(self._leave)
         os.register_at_fork(after_in_child=lambda: (method := leave()) and method())
@@ -119,6 +135,10 @@ class Journal:
 
     def append(self, clicks: Sequence[Click]) -> None:
         """Write the clicks down, with one `write`.  Never raises for a full disk: it counts."""
+        self.append_encoded([encode(click) for click in clicks])
+
+    def append_encoded(self, clicks: Sequence[bytes]) -> None:
+        """The same with clicks whose bytes are known already."""
         data = frame(clicks)
         with self._lock:
             try:

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from shortener import journal as journals
-from shortener.journal import Click, Journal, frame
+from shortener.journal import Click, Journal, beginning, behind_time, encode, frame, part
 from shortener.segments import HeldJournal, held_journals
 from tests.harness import Server, environment, eventually
 from tests.talk import follow_many
@@ -39,6 +40,10 @@ def read_all(held: HeldJournal, alive: bool) -> tuple[list[Click], int]:
         clicks += batch.clicks
         offset, damaged = batch.end, damaged + len(batch.damaged)
     return clicks, damaged
+
+
+def frame_of(clicks: list[Click]) -> bytes:
+    return frame([encode(click) for click in clicks])
 
 
 def written(directory: Path, clicks: list[Click], together: int = 1) -> Path:
@@ -92,7 +97,7 @@ def test_a_torn_end_costs_nothing_in_front_of_it(
     clicks = clicks_of(20)
     segment = written(directory, clicks, together=2)
     data = segment.read_bytes()[:cut]
-    records = [frame(clicks[n : n + 2]) for n in range(0, 20, 2)]
+    records = [frame_of(clicks[n : n + 2]) for n in range(0, 20, 2)]
     ends = [len(b"".join(records[: n + 1])) for n in range(10)]
     whole = 2 * sum(end <= cut for end in ends)
     rest = len(data) - (ends[whole // 2 - 1] if whole else 0)
@@ -117,12 +122,12 @@ def test_damage_in_the_middle_costs_one_record(tmp_path: Path) -> None:
     clicks = clicks_of(100)
     segment = written(tmp_path, clicks, together=10)
     data = bytearray(segment.read_bytes())
-    at = len(b"".join(frame(clicks[n : n + 10]) for n in range(0, 40, 10))) + 20
+    at = len(b"".join(frame_of(clicks[n : n + 10]) for n in range(0, 40, 10))) + 20
     data[at] ^= 1
     segment.write_bytes(data)
     found, damaged = read_all(held(tmp_path), alive=False)
     assert found == clicks[:40] + clicks[50:]
-    assert damaged == len(frame(clicks[40:50]))
+    assert damaged == len(frame_of(clicks[40:50]))
 
 
 @pytest.mark.parametrize("agent", ["short", "ü" * 4_000])
@@ -148,7 +153,7 @@ def test_a_torn_end_of_a_living_journal_is_not_yet(tmp_path: Path) -> None:
     first, second = clicks_of(2)
     journal.append([first])
     (segment,) = tmp_path.glob("*.clicks")
-    data = frame([second])
+    data = frame_of([second])
     with segment.open("ab") as file:
         file.write(data[:10])
     found = held(tmp_path)
@@ -227,6 +232,16 @@ def test_a_full_disk_drops_clicks_and_leaves_nothing_torn(tmp_path: Path) -> Non
     clicks = clicks_of(50)
     assert read_all(held(tmp_path), alive=False) == (clicks[:10] + clicks[20:], 0)
     assert held(tmp_path).dropped() == 10
+
+
+@pytest.mark.parametrize("at", [0, 1_000, 1 << 20, 1 << 32, 1_795_000_000_000, (1 << 64) - 1])
+def test_bytes_of_a_click_can_be_put_together(at: int) -> None:
+    """Beginning and parts, as the event loop keeps them ready, are read as the whole click, also
+    where a clock has not been set yet."""
+    click = Click(at, 7, "code", ("a", "b"), "192.0.2.1", "agent", "", "ar", "EG")
+    fields = astuple(click)
+    for together in (behind_time(click), part(*fields[1:4]) + part(*fields[4:])):
+        assert msgspec.msgpack.decode(beginning(at) + together, type=Click) == click
 
 
 def test_a_fork_writes_a_journal_of_its_own(tmp_path: Path) -> None:

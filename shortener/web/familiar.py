@@ -12,7 +12,7 @@ What is of one visitor alone is not remembered: no head with a cookie, a key or 
 from typing import NamedTuple
 
 from shortener.web.heads import Listed
-from shortener.web.visitor import Headers, Said
+from shortener.web.visitor import Headers, Said, told
 
 MOST = 2_000  # heads; all are forgotten when there are more
 SEEN = 20_000  # heads that came once, by their hash
@@ -22,11 +22,13 @@ _END = b"\r\n\r\n"
 
 
 class Head(NamedTuple):
-    """A head, read."""
+    """A head, read; `told` is what the journal says of it behind the visitor's address."""
 
     listed: Listed
     headers: Headers
     said: Said
+    is_private: bool
+    told: bytes
 
 
 class Familiar(dict[bytes, Head]):
@@ -36,9 +38,9 @@ class Familiar(dict[bytes, Head]):
         super().__init__()
         self._seen: set[int] = set()
 
-    def learn(self, data: bytes, head: Head) -> None:
+    def learn(self, data: bytes, listed: Listed, headers: Headers, said: Said) -> None:
         """A `GET` without a body was read; `data` is what had arrived behind its target."""
-        if not PERSONAL.isdisjoint(head.headers):
+        if not PERSONAL.isdisjoint(headers):
             return
         mark = hash(data)
         if mark not in self._seen:
@@ -48,4 +50,4 @@ class Familiar(dict[bytes, Head]):
         elif len(data) <= LONGEST and data.find(_END) == len(data) - len(_END):
             if len(self) >= MOST:
                 self.clear()
-            self[data] = head
+            self[data] = Head(listed, headers, said, said.is_private, told(said))

@@ -5,6 +5,7 @@ Whether what is remembered is right, `web/records.py` knows.
 
 from collections import OrderedDict
 
+from shortener.journal import part
 from shortener.links.link import Link
 from shortener.web.visitor import counted
 
@@ -13,7 +14,7 @@ OVERHEAD = 700  # bytes that a remembered link takes beside three copies of its 
 
 class Remembered:
     """A link as it was read.  `answer` is for whoever can answer it without further thought, and
-    `counted` what clicks say of it."""
+    `counted` what the journal says of it."""
 
     __slots__ = ("answer", "counted", "link", "read_at", "record", "term")
 
@@ -21,7 +22,7 @@ class Remembered:
         self, record: bytes, link: Link, answer: bytes | None, read_at: float, term: int
     ) -> None:
         self.record, self.link, self.answer = record, link, answer
-        self.read_at, self.term, self.counted = read_at, term, counted(link)
+        self.read_at, self.term, self.counted = read_at, term, part(*counted(link))
 
     @property
     def size(self) -> int:

@@ -20,7 +20,7 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from shortener.errors import Problem
-from shortener.journal import Click
+from shortener.journal import behind_time, part
 from shortener.links.redirects import Gated
 from shortener.web.connection import Connection
 from shortener.web.familiar import Head
@@ -30,10 +30,11 @@ from shortener.web.meter import Request
 from shortener.web.records import Found
 from shortener.web.sought import Sought, let_go
 from shortener.web.turn import Later, rest
-from shortener.web.visitor import Headers, Said, address, click
+from shortener.web.visitor import Headers, Said, address, click, counted
 
 _READ = (b"GET", b"HEAD")
 _UNUSUAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
+NOBODY = part("")  # the address of who does not want to be known
 PASSED = 8  # reads of a connection behind a strange head, in which no head is looked for
 
 
@@ -41,12 +42,7 @@ class RedirectProtocol(Connection):
     """One connection; what is an answer at once, `is_ending` says whether it is the last."""
 
     __slots__ = (
-        "_address",
-        "_kept_back",
-        "_passing",
-        "_reason",
-        "_sought",
-        "_strange",
+        *("_address", "_kept_back", "_passing", "_reason", "_sought", "_strange", "_who"),
         "is_ending",
     )
 
@@ -59,12 +55,14 @@ class RedirectProtocol(Connection):
         self._passing: float = math.inf  # reads in which no familiar head is looked for
         self._strange: bytes | None = None  # behind the target of a `GET` that is being read
         self._address = ""  # of who is connected, when that is the visitor
+        self._who = NOBODY  # the same for the journal
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._passing = 0 if self._edge.learns else math.inf
         if not self._edge.trusted_proxies:
             self._address = address({}, self._peer, 0)
+            self._who = part(self._address)
 
     def data_received(self, data: bytes) -> None:
         if self._passing:
@@ -98,12 +96,16 @@ class RedirectProtocol(Connection):
             if found is None:
                 return False
             if isinstance(found, str):
+                listed, headers, said, *_ = head
                 began = perf_counter_ns()
-                self._look_up(found, Sought(b"GET", "1.1", True, path, *head, began))
+                self._look_up(
+                    found, Sought(b"GET", "1.1", True, path, listed, headers, said, began)
+                )
                 self._is_new = False
                 return True
         self._is_new = False
-        visit = click(found.counted, time_ns() // 1_000_000, head.said, b"", self._address)
+        _, _, _, is_private, told = head
+        visit = found.counted + (NOBODY if is_private else self._who) + told
         self._answer_known(found, visit, True, None)
         return True
 
@@ -120,7 +122,7 @@ class RedirectProtocol(Connection):
             return False
         said = self._edge.said(method.decode(), headers)
         if said is not None and stays and self._strange is not None:
-            self._edge.familiar.learn(self._strange, Head(self.headers, headers, said))
+            self._edge.familiar.learn(self._strange, self.headers, headers, said)
         if isinstance(found, Remembered):
             visit = None if said is None else self._click(found, headers, said, query)
             self._answer_known(found, visit, stays, self._request(method, path, headers))
@@ -150,7 +152,7 @@ class RedirectProtocol(Connection):
     def _answer_known(
         self,
         found: Remembered,
-        visit: Click | None,
+        visit: bytes | None,
         stays: bool,
         request: Request | None,
     ) -> None:
@@ -181,7 +183,8 @@ class RedirectProtocol(Connection):
                 if said is not None:
                     visit = self._click(known, headers, said, query)
             else:
-                redirect, visit = self._edge.visit(found, said, headers, query, self._peer)
+                redirect, seen = self._edge.visit(found, said, headers, query, self._peer)
+                visit = None if seen is None else behind_time(seen)
                 status, answer = redirect.status, rest(redirect.location)
         except (Gated, Problem) as reason:
             self._is_unsent = False
@@ -192,11 +195,11 @@ class RedirectProtocol(Connection):
         date, began = self.server_state.default_headers, sought.began
         self._edge.turn.add(self, status, answer, visit, date, request, began)
 
-    def _click(self, known: Remembered, headers: Headers, said: Said, query: bytes) -> Click:
-        """The click of a visitor who is sent where everyone is."""
+    def _click(self, known: Remembered, headers: Headers, said: Said, query: bytes) -> bytes:
+        """The click, `behind_time`, of a visitor who is sent where everyone is."""
         proxies = self._edge.trusted_proxies
         who = address(headers, self._peer, proxies) if proxies else self._address
-        return click(known.counted, time_ns() // 1_000_000, said, query, who)
+        return behind_time(click(counted(known.link), time_ns() // 1_000_000, said, query, who))
 
     def _request(self, method: bytes, path: bytes, headers: Headers) -> Request | None:
         """What the access log wants to know; None when there is no log."""
@@ -278,11 +281,12 @@ class RedirectProtocol(Connection):
             return
         scope = cast("dict[str, Any]", cycle.scope)
         try:
-            redirect, visit = self._edge.visit_in(found, scope)
+            redirect, seen = self._edge.visit_in(found, scope)
         except (Gated, Problem) as reason:
             scope[LOOKUP] = found, reason
             super()._start_asgi_task(cycle, app)
             return
         location, request = rest(redirect.location), self._edge.request(scope)
         date, turned = self.server_state.default_headers, Later(cycle)
+        visit = None if seen is None else behind_time(seen)
         self._edge.turn.add(turned, redirect.status, location, visit, date, request, began)

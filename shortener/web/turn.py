@@ -13,7 +13,7 @@ from typing import Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from shortener.journal import Click, Journal
+from shortener.journal import Journal, beginning
 from shortener.links.link import Link
 from shortener.web.headers import FOR_REDIRECTS
 from shortener.web.meter import Logged, Meter, Redirected, Request
@@ -34,7 +34,7 @@ class Answerable(Protocol):
     def send(self, answer: bytes) -> None: ...
 
 
-_Answer = tuple[Answerable, int, bytes, Click | None]  # to whom, status, the rest, what is counted
+_Answer = tuple[Answerable, int, bytes, bytes | None]  # to whom, status, the rest, what is counted
 _STATUS, _CLICK = itemgetter(1), itemgetter(3)
 
 
@@ -47,7 +47,7 @@ class Turn:
         self._looked_up: list[Redirected] = []
         self._logged: list[Logged] = []
         self._loop: asyncio.AbstractEventLoop | None = None  # that of whoever adds first
-        self._began = 0
+        self._began = self._at = 0
         self._dated: Sequence[tuple[bytes, bytes]] = ()
         self._starts: dict[int, bytes] = {}  # of answers, by status
 
@@ -56,7 +56,7 @@ class Turn:
         to: Answerable,
         status: int,
         rest: bytes,
-        click: Click | None,
+        click: bytes | None,
         date: Sequence[tuple[bytes, bytes]],
         request: Request | None = None,
         began: int = 0,
@@ -64,6 +64,7 @@ class Turn:
         """Answer at the end of this turn, after `click` was written down.
 
         `rest` is everything behind status and date; `date` are the headers that all answers have.
+        Of a click it is what is `behind_time`: all clicks of a turn have one.
         A request whose link was looked up has `began` earlier (`perf_counter_ns`).
         """
         if not self._answers:
@@ -78,7 +79,7 @@ class Turn:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()  # a system call
         self._loop.call_soon(self._end)
-        self._began = time.perf_counter_ns()
+        self._began, self._at = time.perf_counter_ns(), time.time_ns() // 1_000_000
         if date is not self._dated:
             self._dated, self._starts = date, {}
 
@@ -86,7 +87,8 @@ class Turn:
         answers, self._answers = self._answers, []
         clicks = list(filter(None, map(_CLICK, answers)))
         if clicks:
-            self._journal.append(clicks)
+            at = beginning(self._at)
+            self._journal.append_encoded([at + click for click in clicks])
         starts = self._starts
         for to, status, rest, _ in answers:
             start = starts.get(status) or self._start(status)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from shortener.journal import Click
+from shortener.journal import Click, part
 from shortener.links.link import Link
 
 MAX_AGENT = 512  # characters
@@ -88,6 +88,11 @@ class Said(NamedTuple):
 
 
 _NOTHING = Said("", "", "", "", True)
+
+
+def told(said: Said) -> bytes:
+    """What the journal says of a visitor without a query, behind the address."""
+    return part(*said, _NONE, False)
 
 
 def said(headers: Headers, country_header: bytes = b"") -> Said:
