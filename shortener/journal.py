@@ -58,13 +58,13 @@ class Click(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 encode = msgspec.msgpack.Encoder().encode
-_ARRAYS = [encode([None] * length)[:-length] for length in range(1, MAX_CLICKS + 1)]  # their heads
-_BEGINNING = struct.Struct(">BBQ")  # of a click: an array of 12, and the time in nine bytes
+_ARRAYS = [encode([None] * size)[: -size or None] for size in range(MAX_CLICKS + 1)]  # their heads
+_HEAD = bytes((0x90 | len(Click.__struct_fields__), 0xCF))  # an array of these, a time of 8 bytes
 
 
 def beginning(at: int) -> bytes:
     """The bytes of a click up to its time (milliseconds since 1970)."""
-    return _BEGINNING.pack(0x9C, 0xCF, at)
+    return _HEAD + at.to_bytes(8, "big")
 
 
 def behind_time(click: Click) -> bytes:
@@ -80,7 +80,7 @@ def part(*fields: object) -> bytes:
 def frame(clicks: Sequence[bytes]) -> bytes:
     """The bytes of one record, or of as many as are needed, of encoded clicks."""
     if len(clicks) <= MAX_CLICKS:
-        body = _ARRAYS[len(clicks) - 1] + b"".join(clicks)
+        body = _ARRAYS[len(clicks)] + b"".join(clicks)
         if len(body) <= MAX_BODY or len(clicks) == 1:
             return FRAME.pack(len(body), zlib.crc32(body)) + body
     middle = len(clicks) // 2

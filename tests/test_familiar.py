@@ -1,6 +1,6 @@
 """Heads that a worker knows to the byte: they mean what they meant when they were parsed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from shortener.web.visitor import said
 from tests.harness import BROWSER, Server, eventually
 from tests.talk import Talk, request
 
+NewServer = Callable[..., Server]
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/140.0.0.0 Safari/537.36"
@@ -166,6 +167,21 @@ def test_nothing_is_learned_from_half_a_request(one: Server) -> None:
         assert visit(one, tail) == [302]
     totals = counted(one, "target", 8)["totals"]
     assert (totals["clicks"], totals["bots"]) == (5, 3)
+
+
+def test_who_does_not_want_to_be_tracked_is_not_written_down(new_server: NewServer) -> None:
+    """Neither address nor browser is in the click journal, also when the head is familiar; those of
+    others, who came the same way, are."""
+    server = new_server("--without-aggregator", WORKERS="1").start()
+    code = server.make_link()["code"]
+    for head, source in ((PRIVATE, "127.0.0.77"), (FROM_CHAT, "127.0.0.78")):
+        for _ in range(5):
+            assert visit(server, request(f"/{code}", *head), source=source) == [302]
+    journal = b"".join(file.read_bytes() for file in server.data_dir.glob("journal/*.clicks"))
+    assert journal.count(code.encode()) == 10
+    assert journal.count(b"127.0.0.78") == journal.count(CHROME.encode()) == 5
+    assert b"127.0.0.77" not in journal
+    assert BROWSER.encode() not in journal
 
 
 @pytest.mark.parametrize("name", sorted(PERSONAL))

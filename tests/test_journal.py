@@ -244,6 +244,18 @@ def test_bytes_of_a_click_can_be_put_together(at: int) -> None:
         assert msgspec.msgpack.decode(beginning(at) + together, type=Click) == click
 
 
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 100])
+def test_a_record_of_any_number_of_clicks_is_what_its_head_says(count: int) -> None:
+    """Also of none: no bytes are read as clicks that are not there."""
+    clicks, data, found = clicks_of(count), frame_of(clicks_of(count)), []
+    while data:
+        length, _ = journals.FRAME.unpack_from(data)
+        end = journals.FRAME.size + length
+        found += msgspec.msgpack.decode(data[journals.FRAME.size : end], type=list[Click])
+        data = data[end:]
+    assert found == clicks
+
+
 def test_a_fork_writes_a_journal_of_its_own(tmp_path: Path) -> None:
     """A process that forks after its first click never shares a file with its child."""
     journal = Journal(tmp_path, "host", "never", MEGABYTE << 10)

@@ -47,7 +47,7 @@ class Patience:
         self.connections: set[Connection] = set()
         self.now = time.monotonic()
         self.leaving_since: float | None = None
-        self.leaving = False  # whether the worker ends
+        self.leaving = False  # whether the worker ends; asked for each redirect
 
     async def watch(self) -> None:
         """Look, until cancelled."""
@@ -57,7 +57,7 @@ class Patience:
 
     def leave(self) -> None:
         """The worker ends."""
-        if self.leaving_since is None:
+        if not self.leaving:
             self.leaving = True
             self.leaving_since = self.now = time.monotonic()
             asyncio.get_running_loop().call_later(LINGER, self.look)
