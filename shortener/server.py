@@ -8,6 +8,7 @@ heartbeat file is in memory, the control socket is off.
 import asyncio
 import os
 import resource
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -137,8 +138,14 @@ class Server(BaseApplication):
         return create_edge(self._settings, self._office)
 
     def _begin(self, _arbiter: Arbiter, worker: Worker) -> None:
-        """A worker was forked; it has no thread and no event loop yet."""
+        """A worker was forked; it has no thread and no event loop yet.
+
+        Until it has its own way with SIGTERM, that ends it: the master's would let it be lost.
+        """
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         children.dying_with_parent()()
+        if os.getppid() != worker.ppid:  # it has died meanwhile
+            sys.exit()
         ours, theirs = lines()
         closing = [end.fileno() for end in (*ours, *worker.sockets)]
         process = children.fork("office", lambda: office.run(theirs), closing, False)

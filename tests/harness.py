@@ -439,7 +439,9 @@ class Wire:
             if self.refuses:
                 client.close()
             else:
-                self._strands.append(Strand(client, self._target, self))
+                self._strands.append(strand := Strand(client, self._target, self))
+                if self.refuses:  # since a moment ago
+                    strand.cut()
 
 
 class Strand:

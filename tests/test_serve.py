@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.harness import NO_TLS, Server, descendants, eventually, run
+from tests.harness import NO_TLS, Server, descendants, eventually, parent, run
 
 NewServer = Callable[..., Server]
 
@@ -226,6 +226,23 @@ def test_what_dies_is_started_again(new_server: NewServer) -> None:
     server._clients.clear()
     assert server.follow(code).status_code == 302
     assert not set(server.pids("gunicorn")) & set(old)
+
+
+def test_a_worker_that_has_just_begun_does_not_outlive_its_master(new_server: NewServer) -> None:
+    """A worker dies, and gunicorn's master as soon as it has forked another one: that goes along,
+    however little it had done yet."""
+    server = new_server(WORKERS="1").start()
+    for _ in range(3):
+        (old,) = eventually(server.workers, lambda workers: len(workers) == 1)
+        master = parent(old)
+        forked = Path(f"/proc/{master}/task/{master}/children")
+        os.kill(old, signal.SIGKILL)
+        new, patience = set[str](), time.monotonic() + 10
+        while not new and time.monotonic() < patience:  # without a pause: the moment would pass
+            new = set(forked.read_text().split()) - {str(old)}
+        os.kill(master, signal.SIGKILL)
+        (newcomer,) = new
+        assert eventually(Path(f"/proc/{newcomer}").exists, lambda there: not there) is False
 
 
 def test_nobody_is_let_in_while_the_last_clicks_are_counted(new_server: NewServer) -> None:
