@@ -1,11 +1,24 @@
 """The pace of counting: when clicks that wait are counted."""
 
-import time
+from pathlib import Path
 
 import pytest
 
 from shortener.counting import pace as module
-from shortener.counting.pace import AT_ONCE, BUSY, FEW, GATHER, MOST, STAND_BACK, Pace, patience
+from shortener.counting.pace import (
+    AT_ONCE,
+    BUSY,
+    FEW,
+    FEW_EACH,
+    GATHER,
+    GLANCE,
+    LONG_LOOK,
+    MOST,
+    POLL,
+    STAND_BACK,
+    Pace,
+    patience,
+)
 from shortener.flag import Flag
 from shortener.segments import READ_BYTES
 
@@ -67,17 +80,66 @@ def test_what_takes_long_is_counted_in_smaller_batches() -> None:
 def test_whether_it_is_time_is_asked_of_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     """A full batch is counted when they are idle, and as long as they were a moment ago; it waits
     when they are not, but for as much as shall not wait."""
+    pace, stop, idle = Pace(16 * MOST), Flag(), [NO_TIME]
+    monkeypatch.setattr(module, "_idle_within", lambda _stop, _seconds: idle[0])
+    assert pace.rest(stop, lambda: READ_BYTES) == 0
+    assert pace.rest(stop, lambda: READ_BYTES) == 0
+    assert pace.rest(stop, lambda: MOST) == READ_BYTES
+    idle[0] = IDLE
+    assert pace.rest(stop, lambda: READ_BYTES - 1) == 0
+    assert pace.rest(stop, lambda: READ_BYTES) == READ_BYTES
+    idle[0] = NO_TIME
+    assert pace.rest(stop, lambda: READ_BYTES) == READ_BYTES
+
+
+@pytest.mark.parametrize("idle", [IDLE, NO_TIME])
+def test_few_clicks_do_not_bring_many_along(monkeypatch: pytest.MonkeyPatch, idle: float) -> None:
+    """Where few wait, few are counted: at the beginning of a rush a batch would take what has come
+    by the time it is read."""
+    monkeypatch.setattr(module, "_idle_within", lambda _stop, _seconds: idle)
     pace, stop = Pace(16 * MOST), Flag()
-    monkeypatch.setattr(module, "_idle", lambda: 0.0)
-    assert not pace.rest(stop, lambda: READ_BYTES)
-    assert not pace.rest(stop, lambda: READ_BYTES)
-    assert pace.rest(stop, lambda: MOST)
-    assert pace.rest(stop, lambda: FEW)
-    monkeypatch.setattr(module, "_idle", time.monotonic)
-    assert not pace.rest(stop, lambda: READ_BYTES - 1)
-    assert pace.rest(stop, lambda: READ_BYTES)
-    monkeypatch.setattr(module, "_idle", lambda: 0.0)
-    assert pace.rest(stop, lambda: READ_BYTES)
+    assert pace.rest(stop, lambda: FEW) == FEW_EACH < FEW
+    assert pace.rest(stop, lambda: FEW + 1) == 0
+
+
+def test_processors_without_time_are_looked_at_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One short look does not tell processors that have time from those that nearly have; they are
+    looked at shortly again once they had some, or when few clicks wait."""
+    looks: list[tuple[float, int, float]] = [  # idle, bytes that wait, seconds of the look
+        (NO_TIME, FEW, POLL),
+        (NO_TIME, FEW + 1, POLL),
+        (NO_TIME, READ_BYTES, LONG_LOOK),
+        (NO_TIME, MOST, LONG_LOOK),  # counted, and looked at again as long
+        (IDLE, READ_BYTES - 1, LONG_LOOK),
+        (NO_TIME, READ_BYTES, POLL),
+        (NO_TIME, FEW, LONG_LOOK),
+        (IDLE, FEW, POLL),
+        (IDLE, READ_BYTES, GLANCE),
+    ]
+    pace, stop, seen = Pace(16 * MOST), Flag(), []
+    for idle, waiting, _ in looks:
+
+        def look(_stop: Flag, seconds: float, idle: float = idle) -> float:
+            seen.append(seconds)
+            return idle
+
+        monkeypatch.setattr(module, "_idle_within", look)
+        pace.rest(stop, lambda waiting=waiting: waiting)  # type: ignore[misc]
+    assert seen == [seconds for _, _, seconds in looks]
+
+
+def test_how_idle_processors_are_is_what_the_kernel_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Idle and waiting for a disk, of all processors, in a stretch of time; where nobody says, one
+    of them is idle."""
+    told = tmp_path / "stat"
+    monkeypatch.setattr(module, "_STAT", told)
+    told.write_text("cpu  1 2 3 400 50 6 7 8 9 10\ncpu0 1 2 3 400 50 6 7 8 9 10\n")
+    assert module._idle() == 450 / module._TICKS
+    assert module._idle_within(Flag(), 0.01) == 0.0
+    told.unlink()
+    assert module._idle_within(Flag(), 0.01) > IDLE
 
 
 def test_a_stop_is_not_waited_for() -> None:

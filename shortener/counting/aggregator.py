@@ -21,7 +21,7 @@ from shortener.counting.salts import Salts
 from shortener.counting.set_aside import SetAside
 from shortener.counting.tally import Tally, parts_of
 from shortener.flag import Flag
-from shortener.segments import Batch, HeldJournal, held_journals
+from shortener.segments import READ_BYTES, Batch, HeldJournal, held_journals
 from shortener.status import Status, write_status
 
 COMPARE = 1.0  # seconds between two looks at the marks
@@ -58,8 +58,8 @@ class Aggregator:
     def _journals(self) -> list[HeldJournal]:
         return held_journals(self._data_dir / "journal")
 
-    def step(self) -> bool:
-        """Apply a stretch of every journal; whether there may be more."""
+    def step(self, size: int = READ_BYTES) -> bool:
+        """Apply a stretch of every journal, at most `size` bytes; whether there may be more."""
         progress = False
         for journal in self._journals:
             if not journal.segments:
@@ -68,13 +68,13 @@ class Aggregator:
             if journal.name not in self._marks:
                 self._marks[journal.name] = self._tally.register(journal.name)
             try:
-                progress |= self._catch_up(journal, alive)
+                progress |= self._catch_up(journal, alive, size)
             except OSError as error:  # a journal that cannot be read holds no other one up
                 log.error("cannot read %s: %s", journal.name, error)  # noqa: TRY400 - one line
         self._look()
         return progress
 
-    def _catch_up(self, journal: HeldJournal, alive: bool) -> bool:
+    def _catch_up(self, journal: HeldJournal, alive: bool, size: int) -> bool:
         """One batch for every group of buckets that stand at the same place; whether any moved."""
         marks = self._marks[journal.name]
         groups: dict[Mark, list[str]] = defaultdict(list)
@@ -86,7 +86,7 @@ class Aggregator:
                 self._skip_lost(journal, group, mark)
                 continue
             began = time.monotonic()
-            batch = journal.read(mark.offset, alive, max(self._pace.batch, mark.end - mark.offset))
+            batch = journal.read(mark.offset, alive, max(size, mark.end - mark.offset))
             for buckets in apart(group) if batch.end != mark.offset else ():
                 self._work_off(journal, buckets, mark, batch)
             self._pace.took(batch.end - mark.offset, time.monotonic() - began)
@@ -233,10 +233,10 @@ class Aggregator:
     def run(self, stop: Flag) -> None:
         """Work until `stop` is set; a store that is away is waited for."""
         compared = tidied = 0.0
-        is_time = True
+        size = self._pace.batch
         while not stop.is_set():
             try:
-                is_stuck = is_time and not self.step()
+                is_stuck = size > 0 and not self.step(size)
                 if time.monotonic() - compared >= COMPARE:
                     self.compare()
                     self._pulse.beat()
@@ -253,7 +253,7 @@ class Aggregator:
                 self._marks.clear()  # what was applied is the store's to say
                 self._salts.forget()
             self._report()
-            is_time = self._pace.rest(stop, (lambda: 0) if is_stuck else self._look)
+            size = self._pace.rest(stop, (lambda: 0) if is_stuck else self._look)
 
     def _look(self) -> int:
         """Bytes that wait; a finished segment, to which nobody adds, is worth a full batch."""
@@ -275,7 +275,7 @@ class Aggregator:
         deadline = time.monotonic() + FINISH
         try:
             self.compare()
-            while self.step() and time.monotonic() < deadline:
+            while self.step(self._pace.batch) and time.monotonic() < deadline:
                 pass
         except connections.StoreError as error:
             log.warning("stopped before everything was applied; it will be: %s", error)

@@ -18,7 +18,9 @@ from shortener.segments import READ_BYTES
 
 POLL = 0.2  # seconds between two looks at the journals
 GLANCE = 0.05  # of the first when a full batch waits
+LONG_LOOK = 1.0  # of those at processors that had no time
 FEW = 256 * 1024  # bytes that are counted at the next look
+FEW_EACH = 128 * 1024  # bytes of each journal that are counted then: more may have come meanwhile
 GATHER = 1.0  # seconds that more than those wait for company; a full batch waits for nothing
 MOST = 80 * 1024 * 1024  # bytes that may wait for processors that have time: some 540,000 clicks
 STAND_BACK = 10.0  # seconds that they do
@@ -42,33 +44,41 @@ def patience(waiting: int, idle: float, batch: int = READ_BYTES, most: int = MOS
 
 class Pace:
     """Says when to count, and how much at once: `batch` is in bytes, of one journal; `limit`, too,
-    over all journals of the directory."""
+    over all journals of the directory.
+
+    Processors that had no time are looked at for longer from then on: those that nearly have some
+    seem to have it for a moment every now and then.
+    """
 
     def __init__(self, limit: int) -> None:
         self.batch = READ_BYTES
         self.most = min(MOST, limit // 16)
         self._since: float | None = None  # when clicks began to gather
+        self._had_none = False  # the processors, of time, at the last look
         self._had_time = -GATHER  # when a full batch waited, and the processors had time
 
-    def rest(self, stop: Flag, waiting: Callable[[], int]) -> bool:
-        """Rest for a moment, or until a stop; whether it is time to count again.
+    def rest(self, stop: Flag, waiting: Callable[[], int]) -> int:
+        """Rest for a moment, or until a stop; how many bytes of each journal are to be counted now,
+        0 when it is not time.
 
         `waiting` says how many bytes wait.
         """
         full = waiting() >= self.batch
         began = time.monotonic()
         if full and began - self._had_time < GATHER:
-            return True
-        seconds = GLANCE if full and self._since is None else POLL
+            return self.batch
+        glance = full and self._since is None
+        seconds = LONG_LOOK if self._had_none else GLANCE if glance else POLL
         since = self._since = self._since or began
         idle, there = _idle_within(stop, seconds), waiting()
         now = time.monotonic()
+        self._had_none = idle < BUSY and there > FEW
         if there >= self.batch and idle >= BUSY:
             self._had_time = now
         if now - since < patience(there, idle, self.batch, self.most):
-            return False
+            return 0
         self._since = None
-        return True
+        return FEW_EACH if there <= FEW else self.batch
 
     def took(self, size: int, seconds: float) -> None:
         """So many bytes of a journal took so long to count: clicks on links that are all different
