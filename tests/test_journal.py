@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from msgspec.structs import astuple, replace
 
 from shortener import journal as journals
-from shortener.journal import Click, Journal, beginning, behind_time, encode, frame, part
+from shortener.journal import Click, Journal, beginning, encode, frame, part
 from shortener.segments import HeldJournal, held_journals
+from shortener.web import visitor as visits
+from shortener.web.visitor import said
 from tests.harness import Server, environment, eventually
 from tests.talk import follow_many
 
@@ -235,13 +237,26 @@ def test_a_full_disk_drops_clicks_and_leaves_nothing_torn(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("at", [0, 1_000, 1 << 20, 1 << 32, 1_795_000_000_000, (1 << 64) - 1])
-def test_bytes_of_a_click_can_be_put_together(at: int) -> None:
+@pytest.mark.parametrize("tags", [(), ("a", "b"), tuple(f"tag {n}" for n in range(20))])
+def test_bytes_of_a_click_can_be_put_together(at: int, tags: tuple[str, ...]) -> None:
     """Beginning and parts, as the event loop keeps them ready, are read as the whole click, also
     where a clock has not been set yet."""
-    click = Click(at, 7, "code", ("a", "b"), "192.0.2.1", "agent", "", "ar", "EG")
+    utm = ("mail", "", "spring")
+    click = Click(at, 7, "code", tags, "192.0.2.1", "agent", "", "ar", "EG", False, utm)
     fields = astuple(click)
-    for together in (behind_time(click), part(*fields[1:4]) + part(*fields[4:])):
-        assert msgspec.msgpack.decode(beginning(at) + together, type=Click) == click
+    for cut in range(1, len(fields) + 1):
+        together = beginning(at) + part(*fields[1:cut]) + part(*fields[cut:])
+        assert msgspec.msgpack.decode(together, type=Click) == click
+
+
+@pytest.mark.parametrize("query", [b"", b"a=1", b"utm_source=mail&utm_campaign=spring"])
+@pytest.mark.parametrize("headers", [{}, {b"user-agent": b"a", b"referer": b"b"}, {b"dnt": b"1"}])
+def test_a_visitor_is_written_as_in_a_click(headers: dict[bytes, bytes], query: bytes) -> None:
+    """Who comes over the event loop leaves behind what who comes over WSGI does."""
+    link, spoken = (7, "code", ("tag",)), said(headers)
+    click = visits.click(link, 5, spoken, query, "192.0.2.1")
+    together = beginning(5) + part(*link) + visits.visitor(spoken, part("192.0.2.1"), query)
+    assert msgspec.msgpack.decode(together, type=Click) == click
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 100])

@@ -10,6 +10,7 @@ class (`web/protocol.py`) most redirects do not come this far.
 """
 
 import asyncio
+import functools
 import time
 from typing import Any
 from urllib.parse import unquote
@@ -18,7 +19,7 @@ import redis
 
 from shortener.codes import looks_like_code, normalise
 from shortener.errors import LinkExpired, LinkNotFound, Problem
-from shortener.journal import Click, Journal
+from shortener.journal import Journal, beginning, part
 from shortener.links.link import Link
 from shortener.links.redirects import Gated, Redirect, decide
 from shortener.web.bridge import App, Bridge, Receive, Send
@@ -37,12 +38,11 @@ from shortener.web.visitor import (
     Headers,
     Said,
     address,
-    click,
-    counted,
     host,
     is_counted,
     read_headers,
     said,
+    visitor,
 )
 
 _HEADERS = [(name.lower().encode(), value.encode()) for name, value in FOR_REDIRECTS.items()]
@@ -111,23 +111,26 @@ class Edge:
         return self._name(scope["path"], {} if self._domains.only else self._headers(scope))
 
     def visit(
-        self, found: Found, said: Said | None, headers: Headers, query: bytes, peer: str
-    ) -> tuple[Redirect, Click | None]:
-        """Where a visitor is sent, and the click to write down before; none when nothing is `said`.
+        self, found: Found, visitor: bytes | None, query: bytes
+    ) -> tuple[Redirect, bytes | None]:
+        """Where a visitor is sent, and the click to write down before, behind its time; none when
+        there is no `visitor` to be counted.
 
         Raises `Gated` and every `Problem` that Flask has a page for.
         """
-        link, at = _link(found.result()), time.time_ns() // 1_000_000
-        redirect = decide(link, at, query)
-        if link is None or not redirect.counted or said is None:
+        redirect = decide(_link(found), time.time_ns() // 1_000_000, query)
+        if visitor is None or not redirect.counted or not isinstance(found, Remembered):
             return redirect, None
-        who = address(headers, peer, self.trusted_proxies)
-        return redirect, click(counted(link), at, said, query, who)
+        return redirect, found.counted + visitor
 
-    def visit_in(self, found: Found, scope: Scope) -> tuple[Redirect, Click | None]:
+    def visit_in(self, found: Found, scope: Scope) -> tuple[Redirect, bytes | None]:
         """The same for a request."""
         headers, query = self._headers(scope), scope["query_string"]
-        return self.visit(found, self.said(scope["method"], headers), headers, query, _peer(scope))
+        said = self.said(scope["method"], headers)
+        if said is None:
+            return self.visit(found, None, query)
+        who = part(address(headers, _peer(scope), self.trusted_proxies))
+        return self.visit(found, visitor(said, who, query), query)
 
     def said(self, method: str, headers: Headers) -> Said | None:
         """What the headers of a request say about its visitor; None when it is no visit."""
@@ -161,15 +164,16 @@ class Edge:
         if name is None:
             await self.bridge(scope, receive, send)
             return
-        found = self.records.find(name)
-        await asyncio.wait([found])  # which others may wait for
+        looked_up: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        self.records.find(name, functools.partial(_settle, looked_up))
+        found = await looked_up
         try:
             redirect, visit = self.visit_in(found, scope)
         except (Gated, Problem) as reason:
             await self._explain(found, reason, scope, receive, send)
             return
         if visit is not None:
-            self._journal.append([visit])
+            self._journal.append_encoded([beginning(time.time_ns() // 1_000_000) + visit])
         location = (b"location", redirect.location.encode())
         await send(
             {
@@ -201,7 +205,7 @@ class Edge:
         """Let Flask answer for what is not a plain redirect: with a gate, or with a page."""
         extra: dict[str, Any] = {LOOKUP: reason}
         if isinstance(reason, (Gated, LinkNotFound, LinkExpired)):
-            extra[LOOKUP] = _link(found.result())
+            extra[LOOKUP] = _link(found)
         await self.bridge(scope, receive, send, extra, needs_store=isinstance(reason, Gated))
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -224,8 +228,15 @@ class Edge:
         self.meter.close()
 
 
-def _link(known: Remembered | None) -> Link | None:
-    return None if known is None else known.link
+def _settle(looked_up: asyncio.Future[Found], found: Found) -> None:
+    if not looked_up.done():  # who has asked may be gone
+        looked_up.set_result(found)
+
+
+def _link(found: Found) -> Link | None:
+    if isinstance(found, Problem):
+        raise found
+    return None if found is None else found.link
 
 
 def _peer(scope: Scope) -> str:

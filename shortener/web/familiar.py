@@ -26,7 +26,6 @@ class Head(NamedTuple):
 
     listed: Listed
     headers: Headers
-    said: Said
     is_private: bool
     told: bytes
 
@@ -50,4 +49,4 @@ class Familiar(dict[bytes, Head]):
         elif len(data) <= LONGEST and data.find(_END) == len(data) - len(_END):
             if len(self) >= MOST:
                 self.clear()
-            self[data] = Head(listed, headers, said, said.is_private, told(said))
+            self[data] = Head(listed, headers, said.is_private, told(said))

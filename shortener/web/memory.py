@@ -16,18 +16,14 @@ class Remembered:
     """A link as it was read.  `answer` is for whoever can answer it without further thought, and
     `counted` what the journal says of it."""
 
-    __slots__ = ("answer", "counted", "link", "read_at", "record", "term")
+    __slots__ = ("answer", "counted", "link", "read_at", "record", "size", "term")
 
     def __init__(
         self, record: bytes, link: Link, answer: bytes | None, read_at: float, term: int
     ) -> None:
         self.record, self.link, self.answer = record, link, answer
         self.read_at, self.term, self.counted = read_at, term, part(*counted(link))
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes."""
-        return OVERHEAD + 3 * len(self.record)
+        self.size = OVERHEAD + 3 * len(record)  # bytes that it takes, about
 
 
 class Memory(OrderedDict[str, Remembered]):
@@ -39,7 +35,8 @@ class Memory(OrderedDict[str, Remembered]):
 
     def keep(self, name: str, remembered: Remembered) -> None:
         """Remember a link, in place of what was known under its name."""
-        self.forget(name)
+        if name in self:
+            self.forget(name)
         self[name] = remembered
         self._bytes += remembered.size
         while self._bytes > self._max_bytes:

@@ -14,13 +14,13 @@ requests whose turn comes later (`_start_asgi_task`).
 
 import asyncio
 import math
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from shortener.errors import Problem
-from shortener.journal import behind_time, part
+from shortener.journal import part
 from shortener.links.redirects import Gated
 from shortener.web.connection import Connection
 from shortener.web.familiar import Head
@@ -28,13 +28,12 @@ from shortener.web.handed import LOOKUP
 from shortener.web.memory import Remembered
 from shortener.web.meter import Request
 from shortener.web.records import Found
-from shortener.web.sought import Sought, let_go
+from shortener.web.sought import Sought
 from shortener.web.turn import Later, rest
-from shortener.web.visitor import Headers, Said, address, click, counted
+from shortener.web.visitor import NOBODY, Headers, Said, address, visitor
 
 _READ = (b"GET", b"HEAD")
 _UNUSUAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
-NOBODY = part("")  # the address of who does not want to be known
 PASSED = 8  # reads of a connection behind a strange head, in which no head is looked for
 
 
@@ -42,7 +41,7 @@ class RedirectProtocol(Connection):
     """One connection; what is an answer at once, `is_ending` says whether it is the last."""
 
     __slots__ = (
-        *("_address", "_kept_back", "_passing", "_reason", "_sought", "_strange", "_who"),
+        *("_kept_back", "_passing", "_reason", "_sought", "_strange", "_who"),
         "is_ending",
     )
 
@@ -54,15 +53,12 @@ class RedirectProtocol(Connection):
         self._reason: tuple[Found, Gated | Problem] | None = None  # why a request is handed on
         self._passing: float = math.inf  # reads in which no familiar head is looked for
         self._strange: bytes | None = None  # behind the target of a `GET` that is being read
-        self._address = ""  # of who is connected, when that is the visitor
-        self._who = NOBODY  # the same for the journal
+        self._who = NOBODY  # the address of who is connected, for the journal
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._passing = 0 if self._edge.learns else math.inf
-        if not self._edge.trusted_proxies:
-            self._address = address({}, self._peer, 0)
-            self._who = part(self._address)
+        self._who = part(address({}, self._peer, 0))
 
     def data_received(self, data: bytes) -> None:
         if self._passing:
@@ -95,18 +91,14 @@ class RedirectProtocol(Connection):
             found = self._find_otherwise(text, path, head.headers) if code.isascii() else None
             if found is None:
                 return False
-            if isinstance(found, str):
-                listed, headers, said, *_ = head
-                began = perf_counter_ns()
-                self._look_up(
-                    found, Sought(b"GET", "1.1", True, path, listed, headers, said, began)
-                )
-                self._is_new = False
-                return True
         self._is_new = False
-        _, _, _, is_private, told = head
-        visit = found.counted + (NOBODY if is_private else self._who) + told
-        self._answer_known(found, visit, True, None)
+        listed, headers, is_private, told = head
+        who = (NOBODY if is_private else self._who) + told
+        if isinstance(found, str):
+            began = perf_counter_ns()
+            self._look_up(found, Sought(b"GET", "1.1", True, path, listed, headers, who, began))
+        else:
+            self._answer_known(found, found.counted + who, True, None)
         return True
 
     def _answer_at_once(self, headers: Headers, stays: bool) -> bool:
@@ -123,12 +115,13 @@ class RedirectProtocol(Connection):
         said = self._edge.said(method.decode(), headers)
         if said is not None and stays and self._strange is not None:
             self._edge.familiar.learn(self._strange, self.headers, headers, said)
+        who = None if said is None else self._visitor(said, headers, query)
         if isinstance(found, Remembered):
-            visit = None if said is None else self._click(found, headers, said, query)
+            visit = None if who is None else found.counted + who
             self._answer_known(found, visit, stays, self._request(method, path, headers))
         else:
             version, began = self.parser.get_http_version(), perf_counter_ns()
-            sought = Sought(method, version, stays, self.url, self.headers, headers, said, began)
+            sought = Sought(method, version, stays, self.url, self.headers, headers, who, began)
             self._look_up(found, sought)
         return True
 
@@ -165,41 +158,37 @@ class RedirectProtocol(Connection):
     def _look_up(self, name: str, sought: Sought) -> None:
         self._sought = sought
         self._is_unsent, self._is_deaf = True, self._patience.leaving or not sought.stays
-        self._edge.records.find(name).add_done_callback(self._looked_up)
+        self._edge.records.find(name, self._looked_up)
 
     def _looked_up(self, found: Found) -> None:
         """Answer, or leave it to the application; the client may be gone."""
         sought, self._sought = self._sought, None
-        if sought is None or self.transport.is_closing() or found.cancelled():
+        if sought is None or self.transport.is_closing():
             self._is_unsent = False
-            let_go(found)
             return
+        who = sought.visitor
         path, _, query = sought.url.partition(b"?")
-        headers, said, visit = sought.headers, sought.said, None
-        try:
-            known = found.result()
-            if known is not None and known.answer is not None:
-                status, answer = known.link.status, known.answer
-                if said is not None:
-                    visit = self._click(known, headers, said, query)
-            else:
-                redirect, seen = self._edge.visit(found, said, headers, query, self._peer)
-                visit = None if seen is None else behind_time(seen)
-                status, answer = redirect.status, rest(redirect.location)
-        except (Gated, Problem) as reason:
-            self._is_unsent = False
-            self._hand_on(sought, found, reason)
-            return
+        if isinstance(found, Remembered) and found.answer is not None:
+            status, answer = found.link.status, found.answer
+            visit = None if who is None else found.counted + who
+        else:
+            try:
+                redirect, visit = self._edge.visit(found, who, query)
+            except (Gated, Problem) as reason:
+                self._is_unsent = False
+                self._hand_on(sought, found, reason)
+                return
+            status, answer = redirect.status, rest(redirect.location)
         self.is_ending = self._is_last(sought)
-        request = self._request(sought.method, path, headers)
+        request = self._request(sought.method, path, sought.headers)
         date, began = self.server_state.default_headers, sought.began
         self._edge.turn.add(self, status, answer, visit, date, request, began)
 
-    def _click(self, known: Remembered, headers: Headers, said: Said, query: bytes) -> bytes:
-        """The click, `behind_time`, of a visitor who is sent where everyone is."""
+    def _visitor(self, said: Said, headers: Headers, query: bytes) -> bytes:
+        """What the journal says of a visitor."""
         proxies = self._edge.trusted_proxies
-        who = address(headers, self._peer, proxies) if proxies else self._address
-        return behind_time(click(counted(known.link), time_ns() // 1_000_000, said, query, who))
+        who = part(address(headers, self._peer, proxies)) if proxies else self._who
+        return visitor(said, who, query)
 
     def _request(self, method: bytes, path: bytes, headers: Headers) -> Request | None:
         """What the access log wants to know; None when there is no log."""
@@ -271,22 +260,20 @@ class RedirectProtocol(Connection):
         if name is None or cycle.waiting_for_100_continue:
             super()._start_asgi_task(cycle, app)
             return
-        began, found = perf_counter_ns(), self._edge.records.find(name)
-        found.add_done_callback(lambda found: self._found(found, cycle, app, began))
+        began = perf_counter_ns()
+        self._edge.records.find(name, lambda found: self._found(found, cycle, app, began))
 
     def _found(self, found: Found, cycle: RequestResponseCycle, app: Any, began: int) -> None:
         """Answer, or leave it to the application; the client may be gone."""
-        if cycle.disconnected or self.transport.is_closing() or found.cancelled():
-            let_go(found)
+        if cycle.disconnected or self.transport.is_closing():
             return
         scope = cast("dict[str, Any]", cycle.scope)
         try:
-            redirect, seen = self._edge.visit_in(found, scope)
+            redirect, visit = self._edge.visit_in(found, scope)
         except (Gated, Problem) as reason:
             scope[LOOKUP] = found, reason
             super()._start_asgi_task(cycle, app)
             return
         location, request = rest(redirect.location), self._edge.request(scope)
         date, turned = self.server_state.default_headers, Later(cycle)
-        visit = None if seen is None else behind_time(seen)
         self._edge.turn.add(turned, redirect.status, location, visit, date, request, began)

@@ -17,7 +17,6 @@ have changed is not among them.
 
 import asyncio
 import contextlib
-import functools
 import logging
 import time
 from collections import deque
@@ -49,7 +48,8 @@ Connect = Callable[[Told, Callable[[Tracked], None]], Awaitable[Tracked]]
 
 log = logging.getLogger(__name__)
 
-Found = asyncio.Future[Remembered | None]
+Found = Remembered | Problem | None  # what a look-up finds: a link, a problem, or no link
+Then = Callable[[Found], object]
 
 
 class Records:
@@ -71,8 +71,9 @@ class Records:
         self._term = 0  # what was remembered in an earlier one is not trusted
         self._trusted_until = 0.0
         self._renew_at = 0.0  # when to ask again; never later than the trust ends
-        self._waiting: dict[str, Found] = {}
-        self._reading: deque[tuple[float, dict[str, Found]]] = deque()  # when sent, in that order
+        self._loop: asyncio.AbstractEventLoop | None = None  # that of whoever asks first
+        self._waiting: dict[str, list[Then]] = {}
+        self._reading: deque[tuple[float, dict[str, list[Then]]]] = deque()  # when sent, in order
         self._timeout: asyncio.TimerHandle | None = None  # of those who wait
         self._patience = PATIENCE
         self._store: Tracked | None = None
@@ -92,8 +93,7 @@ class Records:
     def open(self) -> None:
         """Connect, when nobody has done so yet."""
         if self._connecting is None and self._store is None:
-            loop = asyncio.get_running_loop()
-            self._connecting = loop.create_task(self._keep_connecting())
+            self._connecting = self._running_loop.create_task(self._keep_connecting())
             self._wait(connections.REDIRECT_TIMEOUT - PATIENCE, self._despair)
 
     def close(self) -> None:
@@ -119,35 +119,37 @@ class Records:
         self._remembered.move_to_end(name)
         return remembered
 
-    def find(self, name: str) -> Found:
-        """The link with this normalised code, read now, or None.
+    def find(self, name: str, then: Then) -> None:
+        """Read the link with this normalised code; `then` is told what was found, in a later turn.
 
-        The future fails with `StoreAway` when Redis does not answer and the link is not remembered,
-        and with `Internal` when its record cannot be read.
+        The problem is `StoreAway` when Redis does not answer and the link is not remembered, and
+        `Internal` when its record cannot be read.
         """
-        future = self._waiting.get(name)
-        if future is None:
-            loop = asyncio.get_running_loop()
-            if not self._waiting and not self._reading:
+        waiting = self._waiting.get(name)
+        if waiting is not None:
+            waiting.append(then)
+            return
+        if not self._waiting:
+            if not self._reading:
                 self._oldest = time.monotonic()
-            future = self._waiting[name] = loop.create_future()
-            if self._away:
-                self._answer_from_memory()
-            elif self._store is None:
-                self.open()
-            elif len(self._reading) < AT_ONCE and len(self._waiting) == 1:
-                loop.call_soon(self._read)  # at the end of this turn
-        return future
+            self._running_loop.call_soon(self._read)  # at the end of this turn
+        self._waiting[name] = [then]
 
     def _read(self) -> None:
         """Read everything that is waited for."""
-        if self._store is None or len(self._reading) >= AT_ONCE or not self._waiting:
-            return
+        if self._away:
+            self._answer_from_memory()
+        elif self._store is None:
+            self.open()
+        elif self._waiting and len(self._reading) < AT_ONCE:
+            self._ask(self._store)
+
+    def _ask(self, store: Tracked) -> None:
         asked, self._waiting = self._waiting, {}
         if not self._reading:
             self._be_patient()
         self._reading.append((time.monotonic(), asked))
-        self._store.ask(self._answer_batch, b"MGET", *(keys.link(name).encode() for name in asked))
+        store.ask(self._answer_batch, b"MGET", *(keys.link(name).encode() for name in asked))
 
     def _answer_batch(self, records: Any) -> None:
         if not isinstance(records, list):
@@ -163,17 +165,11 @@ class Records:
         self._trust(self._oldest)
         self._counters.observe(BATCH, len(batch))
         self._counters.add(CACHE_MISSES, len(batch))
-        for (name, future), record in zip(batch.items(), records, strict=True):
-            found = self._remember(name, record, self._oldest)
-            if isinstance(found, Problem):
-                future.set_exception(found)
-            else:
-                future.set_result(found)
+        for (name, waiting), record in zip(batch.items(), records, strict=True):
+            _tell(waiting, self._remember(name, record, self._oldest))
         self._read()
 
-    def _remember(
-        self, name: str, record: bytes | None, read_at: float
-    ) -> Remembered | Problem | None:
+    def _remember(self, name: str, record: bytes | None, read_at: float) -> Found:
         known = self._remembered.get(name)
         if known is not None and known.record == record:
             known.read_at, known.term = read_at, self._term
@@ -217,7 +213,13 @@ class Records:
 
     def _wait(self, seconds: float, then: Callable[[], None]) -> None:
         self._stop_waiting()
-        self._timeout = asyncio.get_running_loop().call_later(seconds, then)
+        self._timeout = self._running_loop.call_later(seconds, then)
+
+    @property
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()  # a system call
+        return self._loop
 
     def _stop_waiting(self) -> None:
         if self._timeout is not None:
@@ -246,10 +248,8 @@ class Records:
         self._term += 1
         self._trusted_until = self._renew_at = 0.0
         reading, self._reading = self._reading, deque()
-        for name, future in chain.from_iterable(batch.items() for _, batch in reading):
-            later = self._waiting.setdefault(name, future)
-            if later is not future:  # somebody else has asked meanwhile: both get that answer
-                later.add_done_callback(functools.partial(_settle, future))
+        for name, asking in chain.from_iterable(batch.items() for _, batch in reading):
+            self._waiting.setdefault(name, []).extend(asking)
         if self._away:
             self._answer_from_memory()
         self.open()
@@ -258,13 +258,13 @@ class Records:
         """Answer all who wait, without Redis."""
         waiting, self._waiting = self._waiting, {}
         oldest = time.monotonic() - MAX_AGE
-        for name, future in waiting.items():
+        for name, asking in waiting.items():
             known = self._remembered.get(name)
             if known and known.read_at >= oldest and not known.link.is_gated:
                 self._counters.add(CACHE_STALE)
-                future.set_result(known)
+                _tell(asking, known)
             else:
-                future.set_exception(StoreAway())
+                _tell(asking, StoreAway())
 
     async def _keep_connecting(self) -> None:
         """Connect.  Once it has failed, whoever asks does not wait for it."""
@@ -292,9 +292,9 @@ class Records:
         self._read()
 
 
-def _settle(future: Found, other: Found) -> None:
-    """Let `future` end as `other` did."""
-    if problem := other.exception():
-        future.set_exception(problem)
-    else:
-        future.set_result(other.result())
+def _tell(asking: Iterable[Then], found: Found) -> None:
+    for then in asking:
+        try:
+            then(found)
+        except Exception:  # whatever it is, it costs nobody else an answer
+            log.exception("what was found could not be used")

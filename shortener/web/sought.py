@@ -1,10 +1,9 @@
 """A request whose link is looked up, as it was read."""
 
-import asyncio
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from shortener.web.heads import Listed
-from shortener.web.visitor import Headers, Said
+from shortener.web.visitor import Headers
 
 
 class Sought(NamedTuple):
@@ -16,7 +15,7 @@ class Sought(NamedTuple):
     url: bytes
     listed: Listed
     headers: Headers
-    said: Said | None  # None when it is not counted
+    visitor: bytes | None  # for the journal; None when it is not counted
     began: int  # `perf_counter_ns`
 
     def get_method(self) -> bytes:
@@ -30,9 +29,3 @@ class Sought(NamedTuple):
 
     def should_upgrade(self) -> bool:
         return False
-
-
-def let_go(found: "asyncio.Future[Any]") -> None:
-    """Nobody waits for what was looked up any more: a problem with it is nobody's either."""
-    if not found.cancelled():
-        found.exception()

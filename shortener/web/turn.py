@@ -64,7 +64,7 @@ class Turn:
         """Answer at the end of this turn, after `click` was written down.
 
         `rest` is everything behind status and date; `date` are the headers that all answers have.
-        Of a click it is what is `behind_time`: all clicks of a turn have one.
+        Of a click it is what is behind its time: all clicks of a turn have one.
         A request whose link was looked up has `began` earlier (`perf_counter_ns`).
         """
         if not self._answers:

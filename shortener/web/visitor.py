@@ -90,9 +90,17 @@ class Said(NamedTuple):
 _NOTHING = Said("", "", "", "", True)
 
 
-def told(said: Said) -> bytes:
-    """What the journal says of a visitor without a query, behind the address."""
-    return part(*said, _NONE, False)
+NOBODY = part("")  # the address of who does not want to be known, in the journal
+
+
+def told(said: Said, query: bytes = b"") -> bytes:
+    """What the journal says of a visitor behind the address."""
+    return part(*said, _NONE if said.is_private else _campaign(query), False)
+
+
+def visitor(said: Said, who: bytes, query: bytes) -> bytes:
+    """What the journal says of a visitor; `who` is its `part` of the address."""
+    return (NOBODY if said.is_private else who) + told(said, query)
 
 
 def said(headers: Headers, country_header: bytes = b"") -> Said:
@@ -115,7 +123,7 @@ def click(where: Counted, at: int, said: Said, query: bytes, address: str) -> Cl
     agent, referrer, language, country, is_private = said
     if is_private:
         return Click(at, number, name, tags, "", "", "", "", "", True)
-    utm = _campaign(query) if query and b"utm_" in query else _NONE
+    utm = _campaign(query)
     return Click(at, number, name, tags, address, agent, referrer, language, country, False, utm)
 
 
@@ -201,6 +209,8 @@ def _address(text: str) -> str:
 
 def _campaign(query: bytes) -> tuple[str, str, str]:
     """`utm_source`, `utm_medium` and `utm_campaign` of the short link's own query."""
+    if b"utm_" not in query:
+        return _NONE
     try:
         found = parse_qs(query[:MAX_QUERY].decode("latin-1"), max_num_fields=100)
     except ValueError:
