@@ -5,6 +5,8 @@ Whether what is remembered is right, `web/records.py` knows.
 
 from collections import OrderedDict
 
+import msgspec
+
 from shortener.journal import part
 from shortener.links.link import Link
 from shortener.web.visitor import counted
@@ -12,18 +14,25 @@ from shortener.web.visitor import counted
 OVERHEAD = 700  # bytes that a remembered link takes beside three copies of its record (measured)
 
 
-class Remembered:
+class Remembered(msgspec.Struct, gc=False):
     """A link as it was read.  `answer` is for whoever can answer it without further thought, and
-    `counted` what the journal says of it."""
+    `counted` what the journal says of it; `size` is in bytes."""
 
-    __slots__ = ("answer", "counted", "link", "read_at", "record", "size", "term")
+    record: bytes
+    link: Link
+    answer: bytes | None
+    counted: bytes
+    size: int
+    read_at: float
+    term: int
 
-    def __init__(
-        self, record: bytes, link: Link, answer: bytes | None, read_at: float, term: int
-    ) -> None:
-        self.record, self.link, self.answer = record, link, answer
-        self.read_at, self.term, self.counted = read_at, term, part(*counted(link))
-        self.size = OVERHEAD + 3 * len(record)  # bytes that it takes, about
+
+def as_read(
+    record: bytes, link: Link, answer: bytes | None, read_at: float, term: int
+) -> Remembered:
+    """A link that was read just now."""
+    size = OVERHEAD + 3 * len(record)
+    return Remembered(record, link, answer, part(*counted(link)), size, read_at, term)
 
 
 class Memory(OrderedDict[str, Remembered]):

@@ -118,7 +118,7 @@ class RedirectProtocol(Connection):
         who = None if said is None else self._visitor(said, headers, query)
         if isinstance(found, Remembered):
             visit = None if who is None else found.counted + who
-            self._answer_known(found, visit, stays, self._request(method, path, headers))
+            self._answer_known(found, visit, stays, self._request(method, self.url, headers))
         else:
             version, began = self.parser.get_http_version(), perf_counter_ns()
             sought = Sought(method, version, stays, self.url, self.headers, headers, who, began)
@@ -167,12 +167,12 @@ class RedirectProtocol(Connection):
             self._is_unsent = False
             return
         who = sought.visitor
-        path, _, query = sought.url.partition(b"?")
         if isinstance(found, Remembered) and found.answer is not None:
             status, answer = found.link.status, found.answer
             visit = None if who is None else found.counted + who
         else:
             try:
+                query = sought.url.partition(b"?")[2]
                 redirect, visit = self._edge.visit(found, who, query)
             except (Gated, Problem) as reason:
                 self._is_unsent = False
@@ -180,7 +180,7 @@ class RedirectProtocol(Connection):
                 return
             status, answer = redirect.status, rest(redirect.location)
         self.is_ending = self._is_last(sought)
-        request = self._request(sought.method, path, sought.headers)
+        request = self._request(sought.method, sought.url, sought.headers)
         date, began = self.server_state.default_headers, sought.began
         self._edge.turn.add(self, status, answer, visit, date, request, began)
 
@@ -190,11 +190,11 @@ class RedirectProtocol(Connection):
         who = part(address(headers, self._peer, proxies)) if proxies else self._who
         return visitor(said, who, query)
 
-    def _request(self, method: bytes, path: bytes, headers: Headers) -> Request | None:
+    def _request(self, method: bytes, url: bytes, headers: Headers) -> Request | None:
         """What the access log wants to know; None when there is no log."""
         if not self._edge.meter.logs:
             return None
-        return Request(method.decode(), path, headers, self._peer)
+        return Request(method.decode(), url.partition(b"?")[0], headers, self._peer)
 
     @property
     def _peer(self) -> str:

@@ -31,7 +31,7 @@ from shortener.errors import Internal, Problem, StoreAway
 from shortener.gauges import BATCH, CACHE_MISSES, CACHE_STALE, REDIS_ERRORS, Counters
 from shortener.links.link import Link, decode
 from shortener.tracked import Told, Tracked
-from shortener.web.memory import Memory, Remembered
+from shortener.web.memory import Memory, Remembered, as_read
 
 LEASE = 0.05  # seconds; what is remembered is never out of date for longer
 RENEWAL = 0.015  # seconds after which a lease is renewed when somebody comes
@@ -184,7 +184,7 @@ class Records:
             log.error("the record of %s cannot be read: %s", name, error)  # noqa: TRY400
             self._remembered.forget(name)
             return Internal()
-        new = Remembered(record, link, self._answer(link), read_at, self._term)
+        new = as_read(record, link, self._answer(link), read_at, self._term)
         self._remembered.keep(name, new)
         return new
 

@@ -1,12 +1,12 @@
 """A request whose link is looked up, as it was read."""
 
-from typing import NamedTuple
+import msgspec
 
 from shortener.web.heads import Listed
 from shortener.web.visitor import Headers
 
 
-class Sought(NamedTuple):
+class Sought(msgspec.Struct, frozen=True, gc=False):
     """A request whose link is looked up.  For the parent it is the parser that has read it."""
 
     method: bytes
