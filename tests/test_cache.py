@@ -6,6 +6,7 @@ has read that the change was made.  Only requests that were begun later than tha
 a busy machine makes the tests slower, not wrong.
 """
 
+import asyncio
 import http.client
 import os
 import signal
@@ -22,7 +23,11 @@ import pytest
 
 from shortener import connections, keys
 from shortener.embedded import Embedded
+from shortener.errors import StoreAway
+from shortener.gauges import Counters
 from shortener.links.link import decode, encode
+from shortener.tracked import Tracked
+from shortener.web.records import Found, Records
 from tests.harness import NO_TLS, Load, Server, Wire, descriptors, eventually, private_redis
 from tests.talk import follow_many
 
@@ -390,3 +395,31 @@ def test_a_redis_that_does_not_track_is_asked_each_time(new_server: NewServer) -
             change(server, code, f"https://example.com/{number}")
             assert server.follow(code).headers["location"] == f"https://example.com/{number}"
     assert "Redis does not track" in server.errors()
+
+
+def test_who_cannot_use_what_was_found_costs_nobody_else_an_answer() -> None:
+    """All who asked for the same link, or in the same turn, are told; each in a later turn."""
+    told: list[Found] = []
+
+    def fail(_: Found) -> None:
+        raise LookupError
+
+    async def ask() -> None:
+        async def refuse(*_: object) -> Tracked:
+            raise ConnectionRefusedError
+
+        records = Records(refuse, lambda _: None, 1 << 20, Counters())
+        for name in ("one", "other"):
+            for then in (fail, told.append):
+                records.find(name, then)
+        assert told == []
+        async with asyncio.timeout(5):
+            while len(told) < 2:
+                await asyncio.sleep(0.01)
+        records.find("third", told.append)  # while Redis is away
+        assert len(told) == 2
+        await asyncio.sleep(0.01)
+        records.close()
+
+    asyncio.run(ask())
+    assert [type(found) for found in told] == [StoreAway] * 3
