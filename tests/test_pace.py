@@ -85,11 +85,19 @@ def test_whether_it_is_time_is_asked_of_the_processors(monkeypatch: pytest.Monke
     assert pace.rest(stop, lambda: READ_BYTES) == 0
     assert pace.rest(stop, lambda: READ_BYTES) == 0
     assert pace.rest(stop, lambda: MOST) == READ_BYTES
+    assert pace.rest(stop, lambda: READ_BYTES) == 0
     idle[0] = IDLE
     assert pace.rest(stop, lambda: READ_BYTES - 1) == 0
     assert pace.rest(stop, lambda: READ_BYTES) == READ_BYTES
     idle[0] = NO_TIME
     assert pace.rest(stop, lambda: READ_BYTES) == READ_BYTES
+
+
+def test_what_shall_not_wait_is_counted_without_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When very much waits, batch follows batch, whatever the processors have to do."""
+    monkeypatch.delattr(module, "_idle_within")
+    pace, stop = Pace(16 * MOST), Flag()
+    assert [pace.rest(stop, lambda: MOST) for _ in range(3)] == [READ_BYTES] * 3
 
 
 @pytest.mark.parametrize("idle", [IDLE, NO_TIME])
@@ -109,7 +117,7 @@ def test_processors_without_time_are_looked_at_for_longer(monkeypatch: pytest.Mo
         (NO_TIME, FEW, POLL),
         (NO_TIME, FEW + 1, POLL),
         (NO_TIME, READ_BYTES, LONG_LOOK),
-        (NO_TIME, MOST, LONG_LOOK),  # counted, and looked at again as long
+        (NO_TIME, READ_BYTES, LONG_LOOK),
         (IDLE, READ_BYTES - 1, LONG_LOOK),
         (NO_TIME, READ_BYTES, POLL),
         (NO_TIME, FEW, LONG_LOOK),

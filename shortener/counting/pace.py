@@ -63,9 +63,9 @@ class Pace:
 
         `waiting` says how many bytes wait.
         """
-        full = waiting() >= self.batch
-        began = time.monotonic()
-        if full and began - self._had_time < GATHER:
+        there, began = waiting(), time.monotonic()
+        full = there >= self.batch
+        if there >= self.most or (full and began - self._had_time < GATHER):
             return self.batch
         glance = full and self._since is None
         seconds = LONG_LOOK if self._had_none else GLANCE if glance else POLL
