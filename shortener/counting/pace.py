@@ -66,6 +66,7 @@ class Pace:
         there, began = waiting(), time.monotonic()
         full = there >= self.batch
         if there >= self.most or (full and began - self._had_time < GATHER):
+            self._since = None
             return self.batch
         glance = full and self._since is None
         seconds = LONG_LOOK if self._had_none else GLANCE if glance else POLL
