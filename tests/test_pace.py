@@ -94,10 +94,19 @@ def test_whether_it_is_time_is_asked_of_the_processors(monkeypatch: pytest.Monke
 
 
 def test_what_shall_not_wait_is_counted_without_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When very much waits, batch follows batch, whatever the processors have to do."""
-    monkeypatch.delattr(module, "_idle_within")
-    pace, stop = Pace(16 * MOST), Flag()
-    assert [pace.rest(stop, lambda: MOST) for _ in range(3)] == [READ_BYTES] * 3
+    """When very much waits, batch follows batch, whatever the processors have to do; what gathers
+    afterwards waits as long as ever."""
+    pace, stop, now = Pace(16 * MOST), Flag(), [1.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(module, "_idle_within", lambda _stop, _seconds: NO_TIME)
+    assert pace.rest(stop, lambda: READ_BYTES) == 0
+    with monkeypatch.context() as without:
+        without.delattr(module, "_idle_within")
+        assert [pace.rest(stop, lambda: MOST) for _ in range(3)] == [READ_BYTES] * 3
+    counted = []
+    for now[0] in (STAND_BACK + 1, 2 * STAND_BACK, 2 * STAND_BACK + 1):
+        counted.append(pace.rest(stop, lambda: READ_BYTES))
+    assert counted == [0, 0, READ_BYTES]
 
 
 @pytest.mark.parametrize("idle", [IDLE, NO_TIME])
